@@ -1,0 +1,1 @@
+"""Detent makes every LLM model-version change a staged, automatic, reversible rollout."""
