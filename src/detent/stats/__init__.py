@@ -1,0 +1,10 @@
+"""The tests that decisions rest on: counts in, one number out. Pure, and each in the file of the question it answers.
+
+    sequential.py  is the candidate worse?      e-processes, valid at every look: event rates, shadow pairs, sample ratio
+    proof.py       is it shown to be no worse?  stratified non-inferiority at planned looks, and their boundaries
+    paired.py      did a prompt flip?           exact tests for baseline runs, false discovery rate, noise floor
+    sketch.py      how are values spread?       log buckets that merge by addition; plain Python, no numpy
+
+Abort and promote are different tests and never share a p-value. Import the file you need: the ingester uses `sketch` alone, and must
+not pay for numpy, so nothing is imported here.
+"""
