@@ -1,0 +1,243 @@
+"""Two answers to one prompt, and the names of what changed between them. The pairs are told as an app developer would tell them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detent.diff import CHANGES, changes, excerpt, words
+from detent.terms import Answer, ToolCall
+
+INVOICE = '{"vendor": "Café Noël", "total": 12.5, "items": [{"name": "tea", "price": 3}, {"name": "oil", "price": 9.5}]}'
+PROSE = "The order was shipped on Monday.\n\nIt arrives on Thursday, between nine and eleven."
+CODE, SUMMED = "def double(x):\n    return 2 * x", "def double(x):\n    return sum((x, x))"
+
+
+def text(value: str) -> Answer:
+    return Answer(text=value)
+
+
+def calls(*named: tuple[str, str]) -> Answer:
+    return Answer(tool_calls=tuple(ToolCall(f"call_{n}", name, arguments) for n, (name, arguments) in enumerate(named)))
+
+
+def names(stable: Answer, candidate: Answer) -> list[str]:
+    return [change.name for change in changes(stable, candidate)]
+
+
+def edited(edit: str) -> Answer:
+    """The invoice with one edit, written as Python."""
+    value = json.loads(INVOICE)
+    exec(edit, {"v": value})
+    return text(json.dumps(value, ensure_ascii=False))
+
+
+RENAMED = edited("v['sum'] = v.pop('total')").text
+WRAPPED = "class Counter:\n    def after(self, n):\n        # one more than what this method was given\n        return n + 1"
+MIDDLE = "then rest for as long as you can\nand do some other thing, or none at all, until somebody comes and says go on"
+COUNTED = f"count 1 2 3 4 5\n{MIDDLE}\ncount 1 2 3 4 6"
+QUOTING = '{"code": "```x```", "id": 1}'
+
+
+def keys(form: str, plus: int = 0) -> str:
+    return json.dumps({form.format(f"k{chr(97 + n // 9)}{n}"): n + plus for n in range(90)})
+
+
+NOT_CUT, CUT = Answer(text=INVOICE, finish_reason="stop"), Answer(text=INVOICE[:70], finish_reason="length")
+
+STORIES = [
+    ("nothing", text(PROSE), text(PROSE), []),
+    ("reworded", text("It arrives on Thursday."), text("You will get it this Thursday."), []),
+    ("another value", text(INVOICE), edited("v['total'] = 99"), []),
+    ("keys in another order, spread over lines", text('{"a": 1, "b": 2}'), text('{\n  "b": 2,\n  "a": 1\n}'), []),
+    ("a number spelt otherwise", text('{"a": 1}'), text('{"a": 1.0}'), []),
+    ("fence around JSON", text(INVOICE), text(f"```json\n{INVOICE}\n```"), ["fence_added", "json_broken"]),
+    ("fence around JSON gone", text(f"```json\n{INVOICE}\n```"), text(INVOICE), ["fence_removed", "json_repaired"]),
+    ("fence around code", text(CODE), text(f"```python\n{CODE}\n```"), ["fence_added"]),
+    ("fence inside a sentence", text("use x"), text("use ```x```"), ["fence_added"]),
+    ("another language at the fence", text(f"```py\n{CODE}\n```"), text(f"```python\n{CODE}\n```"), []),
+    ("trailing comma", text('{"a": 1}'), text('{"a": 1,}'), ["json_broken"]),
+    ("not a number is not JSON", text('{"a": 1}'), text('{"a": NaN}'), ["json_broken"]),
+    ("a bare word that happens to parse", text("42"), text("42."), []),
+    ("key added", text(INVOICE), edited("v['currency'] = 'EUR'"), ["key_added"]),
+    ("key missing", text(INVOICE), edited("del v['total']"), ["key_missing"]),
+    ("key missing in one item of a list", text(INVOICE), edited("del v['items'][1]['price']"), ["key_missing"]),
+    ("object gone, and its keys with it", text('{"ab": "to and fro", "b": {"c": 1}}'), text('{"ab": "to and fro"}'), ["key_missing"]),
+    ("renamed, same value", text(INVOICE), edited("v['supplier'] = v.pop('vendor')"), ["key_renamed"]),
+    ("renamed, similar name and another value", text('{"total": 1}'), text('{"total_amount": 2}'), ["key_renamed"]),
+    ("renamed in a list of objects", text(INVOICE), edited("[i.update(cost=i.pop('price')) for i in v['items']]"), ["key_renamed"]),
+    ("camel case", text('{"due_date": "x", "order_id": "y"}'), text('{"dueDate": "p", "orderId": "q"}'), ["key_renamed"]),
+    ("one gone, another new, nothing alike", text('{"vendor": "A"}'), text('{"colour": "red"}'), ["key_missing", "key_added"]),
+    ("number as string", text(INVOICE), edited("v['total'] = '12.5'"), ["value_type_changed"]),
+    ("object instead of list", text('[{"a": 1}]'), text('{"a": 1}'), ["value_type_changed"]),
+    ("renamed behind a fence", text(INVOICE), text(f"```\n{RENAMED}\n```"), ["fence_added", "key_renamed", "json_broken"]),
+    ("renamed in prose", text(INVOICE), text(f"Here: {RENAMED}"), ["key_renamed", "opening_text_added", "json_broken"]),
+    ("a citation is not JSON", text("see [1]"), text("see [2]"), []),
+    ("escaped", text(INVOICE), text(json.dumps(json.loads(INVOICE))), ["unicode_escaped"]),
+    ("unescaped", text(json.dumps(json.loads(INVOICE))), text(INVOICE), ["unicode_unescaped"]),
+    ("escaped beyond the first plane", text("smile 😀 please"), text("smile \\ud83d\\ude00 please"), ["unicode_escaped"]),
+    ("an escape that was always there", text("write \\u00e9 for é"), text("type \\u00e9 for é"), []),
+    ("opening", text(PROSE), text(f"Sure, happy to help!\n\n{PROSE}"), ["opening_text_added"]),
+    ("closing", text(PROSE), text(f"{PROSE}\n\nLet me know if you need anything else!"), ["closing_text_added"]),
+    ("both", text(PROSE), text(f"Sure!\n\n{PROSE}\n\nAnything else?"), ["opening_text_added", "closing_text_added"]),
+    ("an opening where one was", text(f"Hello.\n\n{PROSE}"), text(f"Good day.\n\n{PROSE}"), []),
+    ("closing after JSON", text(INVOICE), text(f"{INVOICE}\n\nThe total is 12.5."), ["closing_text_added", "json_broken"]),
+    ("opening before fenced code", text(CODE), text(f"Here is the code:\n```python\n{CODE}\n```"), ["fence_added", "opening_text_added"]),
+    ("closing, last line reworded", text("One two three four five."), text("One two three four five!\nBye now."), ["closing_text_added"]),
+    ("a line of code added inside the fence", text(CODE), text(f"```\nimport math\n{CODE}\n```"), ["fence_added"]),
+    ("closing after changed code", text(CODE), text(f"```\n{SUMMED}\n```\nDoubles x."), ["fence_added", "closing_text_added"]),
+    ("code wrapped in more code", text("return n + 1"), text(f"```\n{WRAPPED}\n```"), ["fence_added", "answer_lengthened"]),
+    ("first line kept, the rest another answer", text(PROSE), text("Well.\n\nThe order was shipped on Monday.\n\nAsk Tom."), []),
+    ("first line replaced by another", text(COUNTED), text("Otherwise.\n" + COUNTED.split("\n", 1)[1]), []),
+    ("fence in fenced JSON", text(QUOTING), text(f"```\n{QUOTING.replace('id', 'ident')}\n```"), ["key_renamed", "json_broken"]),
+    ("values that say little", text('{"a": true, "b": true, "c": 1}'), text('{"x": true, "c": 1}'), ["key_missing", "key_added"]),
+    ("all keys respelt, all values changed", text(keys("{}_of_n")), text(keys("{}OfN", 7)), ["key_renamed"]),
+    ("tool call added", calls(("find", "{}")), calls(("find", "{}"), ("find", '{"page": 2}')), ["tool_call_added"]),
+    ("tool call instead of text", text("Which order?"), calls(("find", "{}")), ["tool_call_added"]),
+    ("tool call removed", calls(("find", "{}"), ("book", "{}")), calls(("find", "{}")), ["tool_call_removed"]),
+    ("another tool", calls(("find", '{"id": 1}')), calls(("search", '{"id": 1}')), ["other_tool_called"]),
+    ("other arguments", calls(("find", '{"id": 1}')), calls(("find", '{"id": 2}')), ["other_tool_arguments"]),
+    ("the same arguments, spelt otherwise", calls(("find", '{"a":1,"b":2}')), calls(("find", '{"b": 2, "a": 1}')), []),
+    ("parallel calls in another order", calls(("a", "{}"), ("b", "{}")), calls(("b", "{}"), ("a", "{}")), []),
+    ("refusal", text(PROSE), text("I'm sorry, but I can’t assist with that request. Please ask the shop itself."), ["refusal_added"]),
+    ("refusal gone", text("I cannot help you with that."), text("It arrives on Thursday, at noon."), ["refusal_removed"]),
+    ("refusal by the provider's word", text("Done, as asked."), Answer(text="No, not that.", refusal=True), ["refusal_added"]),
+    ("an apology is no refusal", text("It is late, as you can see."), text("I'm sorry, I can't find that order."), []),
+    ("finish reason", Answer(text="a b", finish_reason="stop"), Answer(text="a c", finish_reason="length"), ["finish_reason_changed"]),
+    ("finish reason not known", Answer(text="a b"), Answer(text="a c", finish_reason="length"), []),
+    ("cut off in JSON", NOT_CUT, CUT, ["finish_reason_changed", "json_broken"]),
+    ("collapsed", text("x" * 300), text("y" * 100), ["answer_shortened"]),
+    ("not quite collapsed", text("x" * 299), text("y" * 100), []),
+    ("swollen", text("x" * 10), text("y" * 30), ["answer_lengthened"]),
+    ("a few characters are no swelling", text("No"), text("[No].."), []),
+    ("empty", text("x" * 10), text(""), ["answer_shortened"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stable", "candidate", "expected"), [s[1:] for s in STORIES], ids=[s[0] for s in STORIES])
+def test_a_change_has_its_name_and_no_other(stable: Answer, candidate: Answer, expected: list[str]) -> None:
+    assert names(stable, candidate) == expected
+
+
+def test_every_name_of_the_table_has_a_story() -> None:
+    assert {name for *_, expected in STORIES for name in expected} == {row.name for row in CHANGES}
+
+
+def test_changes_come_in_the_order_of_the_table() -> None:
+    """A bump that does everything at once: the first name is the cause to report, the length the last resort."""
+    broken = '```json\n{"vendor": "Caf\\u00e9 No\\u00ebl", "sum": 12.5}\n```\n\n' + "Let me explain at length. " * 20
+    found = names(text('{"vendor": "Café Noël", "total": 12.5}'), text(broken))
+    assert found == ["fence_added", "key_renamed", "unicode_escaped", "closing_text_added", "json_broken", "answer_lengthened"]
+    order = [row.name for row in CHANGES]
+    assert found == sorted(found, key=order.index)
+
+
+@pytest.mark.parametrize(
+    ("stable", "candidate", "detail"),
+    [
+        (text(INVOICE), edited("v['supplier'] = v.pop('vendor')"), "`vendor -> supplier`"),
+        (text(INVOICE), edited("del v['items'][1]['price']"), "`items[].price`"),
+        (text(INVOICE), edited("v['total'] = '12.5'"), "`total: number -> string`"),
+        (text("café"), text("caf\\u00e9"), "`é -> \\u00e9`"),
+        (text(PROSE), text(f"{PROSE}\n\nAnything else?"), "`Anything else?`"),
+        (text("x" * 1199), text("No"), "1199 -> 2 characters (1/600)"),
+        (calls(("find", '{"id": 1}')), calls(("find", '{"id": 2}')), '`find`: `{"id":1}` -> `{"id":2}`'),
+    ],
+)
+def test_a_detail_says_what_was_seen(stable: Answer, candidate: Answer, detail: str) -> None:
+    assert changes(stable, candidate)[0].detail == detail
+
+
+# ── any input ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_pieces = st.sampled_from(
+    ["```", "```json\n", "\n", "\n\n", " ", "{", "}", "[", "]", '"', ":", ",", "\\u00e9", "\\ud83d",
+     "\\ude00", "é", "😀", "\ud800", "\x00", "\x1b[31m",
+          '{"a": 1}', '{"a": {"b": [1, {"c": null}]}}', "NaN", "1e999", "9" * 5000,
+     "Sure!", "I cannot assist", "word", "word word", "\u2028"]
+)  # fmt: skip
+_texts = st.one_of(st.text(), st.lists(_pieces, max_size=12).map("".join))
+_answers = st.builds(
+    Answer,
+    text=_texts,
+    tool_calls=st.lists(st.builds(ToolCall, st.just("id"), st.sampled_from(["find", "book", ""]), _texts), max_size=3).map(tuple),
+    finish_reason=st.sampled_from([None, "stop", "length", ""]),
+    refusal=st.booleans(),
+)
+
+
+@given(_answers, _answers)
+@settings(max_examples=300, deadline=None)
+def test_no_input_raises_and_an_answer_does_not_differ_from_itself(stable: Answer, candidate: Answer) -> None:
+    order = [row.name for row in CHANGES]
+    found = names(stable, candidate)
+    assert found == sorted(set(found), key=order.index)
+    assert names(stable, stable) == []
+
+
+@given(_answers, _answers)
+@settings(max_examples=200, deadline=None)
+def test_what_is_added_one_way_is_removed_the_other(stable: Answer, candidate: Answer) -> None:
+    there, back = set(names(stable, candidate)), set(names(candidate, stable))
+    for one, other in [
+        ("fence_added", "fence_removed"),
+        ("json_broken", "json_repaired"),
+        ("unicode_escaped", "unicode_unescaped"),
+        ("tool_call_added", "tool_call_removed"),
+        ("refusal_added", "refusal_removed"),
+        ("answer_shortened", "answer_lengthened"),
+    ]:
+        assert (one in there) == (other in back)
+
+
+@given(_texts, _texts)
+@settings(max_examples=200, deadline=None)
+def test_a_word_diff_holds_both_texts_whole(a: str, b: str) -> None:
+    found = words(a, b)
+    assert "".join(piece for op, piece in found if op in "=-") == a
+    assert "".join(piece for op, piece in found if op in "=+") == b
+    assert all(piece for _, piece in found)
+
+
+def test_a_word_diff_goes_by_words() -> None:
+    assert words("The total is 12 euros.", "The sum is 12 euros.") == [("=", "The "), ("-", "total"), ("+", "sum"), ("=", " is 12 euros.")]
+
+
+HUGE = {
+    "a line of words": ("word " * 40_000, "wurd " * 40_000),
+    "braces": ("[{" * 100_000, "[{" * 90_000),
+    "nested": ('{"a":' * 40_000, "```" * 60_000),
+    "escapes": ("\\u00e9" * 30_000, "é" * 40_000),
+    "keys": (json.dumps({f"k{n}": n for n in range(15_000)}), json.dumps({f"q{n}": n for n in range(15_000)})),
+    "lines": ("\n".join(f"line {n} one" for n in range(15_000)), "\n".join(f"line {n} two" for n in range(15_000))),
+    "no words": ("x" * 200_000, "x" * 199_999 + "y"),
+    "blank": (" " * 200_000, "\n" * 200_000),
+}
+
+
+@pytest.mark.parametrize(("a", "b"), HUGE.values(), ids=HUGE.keys())
+def test_two_hundred_kilobytes_do_not_blow_up(a: str, b: str) -> None:
+    """Quadratic time would hold this up for hours; linear time takes a fraction of a second."""
+    changes(text(a), text(b))
+    found = words(a, b)
+    assert "".join(piece for op, piece in found if op in "=-") == a
+    assert sum(len(piece) for _, piece in excerpt(found)) < 6000
+
+
+def test_an_excerpt_keeps_the_change_and_what_stands_around_it() -> None:
+    long = " ".join(f"w{n}" for n in range(500))
+    short = excerpt(words(f"{long} total {long}", f"{long} sum {long}"))
+    assert ("-", "total") in short
+    assert ("+", "sum") in short
+    assert short[1][0] == "="
+    assert short[1][1].endswith("w498 w499 ")
+    assert short[0][0] == "~"
+    assert sum(len(piece) for _, piece in short) < 250
+
+
+def test_an_excerpt_stops_after_some_changes_and_says_how_much_is_left() -> None:
+    short = excerpt([("-", "a"), ("=", " "), ("+", "b"), ("=", " "), ("-", "cde")], changes=2)
+    assert short == [("-", "a"), ("=", " "), ("+", "b"), ("~", "[4 more characters]")]
