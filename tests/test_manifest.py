@@ -1,0 +1,532 @@
+"""The pin file: what it means, and how every error in it is told at once, with line, value and hint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detent import manifest
+from detent.errors import Exit, InvalidInput
+from detent.manifest.lines import scan
+from detent.terms import METRIC_NAMES, CanaryStep, Dialect, Flag, FlagSet, Guard, Manifest, Version
+
+GOOD = """\
+[providers.openai]
+dialect  = "openai"
+base_url = "https://api.openai.com/v1"
+key_env  = "OPENAI_API_KEY"
+watcher  = "llm-platform@example.com"
+
+[routes.summarizer]
+provider = "openai"
+version  = "gpt-4o-2024-05-13"
+owner    = "search-quality@example.com"
+plan     = "mine"
+record   = { bodies = 0.05 }
+
+[routes.judge]
+provider = "openai"
+version  = "gpt-4o-2024-08-06"
+owner    = "evals@example.com"
+
+[plans.mine]
+shadow = { share = 0.10, at_least = "7d", at_most = "14d" }
+canary = { steps = [{ share = 0.05, at_least = "48h" }, { share = 0.25, at_least = "24h" }], at_most = "14d" }
+
+[[plans.mine.guards]]
+metric       = "error"
+margin_ratio = 1.5
+role         = "prove"
+
+[[plans.mine.guards]]
+metric     = "truncated"
+margin_abs = 0.005
+
+[server]
+data = "127.0.0.1:8700"
+"""
+
+# The file of design.md, section 4, less what needs a judge (`rubric`, `judge`, task_complete), which later versions read.
+DESIGN = """\
+[providers.openai]
+dialect  = "openai"                       # openai | anthropic | gemini
+base_url = "https://api.openai.com/v1"
+key_env  = "OPENAI_API_KEY"               # the key itself is never in a file
+watcher  = "llm-platform@example.com"
+
+[routes.summarizer]
+provider = "openai"
+version  = "gpt-4o-2024-05-13"
+next     = "gpt-4o-2024-08-06"
+rollback = "gpt-4-0613"
+owner    = "search-quality@example.com"
+plan     = "standard"
+unit     = ["session"]
+checks   = ["json_schema", "no_new_fence", "no_trailing_text", "context_agreement"]
+context  = "messages[-1] <docs>...</docs>"
+record   = { bodies = 0.05 }
+
+[plans.standard]
+baseline = { screen = 3, confirm = 20, stable_repeats = 10, fdr = 0.10, max_age = "30d" }
+shadow   = { share = 0.10, at_least = "7d", at_most = "14d", pairs = 1000, budget_usd_per_day = 25 }
+canary   = { steps = [
+  { share = 0.05, at_least = "48h" }, { share = 0.25, at_least = "24h" }, { share = 0.50, at_least = "24h" }
+], at_most = "14d" }
+soak     = { at_least = "14d", holdback = 0.05 }
+drill    = { every = "30d" }
+approve  = ["canary"]
+alpha    = 0.05
+
+[[plans.standard.guards]]
+metric       = "parse_error"
+margin_ratio = 1.5
+action       = "roll_back"
+matures      = "2m"
+role         = "prove"
+
+[server]
+data    = "127.0.0.1:8700"
+control = "127.0.0.1:8701"
+clients_env = "DETENT_CLIENT_KEYS"
+unknown = "pass"
+"""
+
+
+def errors(text: str) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        manifest.read(text)
+    assert caught.value.exit is Exit.USAGE
+    return str(caught.value)
+
+
+def swapped(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1, old
+    return GOOD.replace(old, new)
+
+
+def after(header: str, lines: str) -> str:
+    """GOOD with lines put in below a table header."""
+    return swapped(f"{header}\n", f"{header}\n{lines}\n")
+
+
+# ── what a good file means ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_of_the_design_reads_as_it_is_written() -> None:
+    read = manifest.read(DESIGN)
+    route, plan = read.routes["summarizer"], read.plans["standard"]
+    assert (route.name, route.owner) == ("summarizer", "search-quality@example.com")
+    assert route.stable == Version("openai", "gpt-4o-2024-05-13")
+    assert route.candidate == Version("openai", "gpt-4o-2024-08-06")
+    assert route.rollback == "gpt-4-0613"
+    assert read.providers["openai"].dialect is Dialect.OPENAI
+    assert plan.canary.steps[0] == CanaryStep(share=0.05, at_least=48 * 3600.0)
+    assert plan.soak.at_least == 14 * 24 * 3600.0
+    assert plan.guards == (Guard(metric="parse_error", margin_ratio=1.5, action="roll_back", matures=120.0, role="prove"),)
+
+
+def test_a_plan_without_guards_gets_the_default_ones() -> None:
+    guards = {g.metric: g for g in manifest.read(GOOD.partition("[[plans")[0]).plans["mine"].guards}
+    assert [g.metric for g in guards.values() if g.role == "prove"] == ["error", "parse_error"]
+    assert [g.metric for g in guards.values() if g.role == "harm"] == ["hard_failure", "truncated", "tool_retry", "refusal"]
+    assert [g.metric for g in guards.values() if g.role == "observe"] == ["output_tokens", "latency", "long_session"]
+    assert guards["hard_failure"].matures == 10.0
+    assert guards["parse_error"].margin_ratio == 1.5
+
+
+def test_the_plans_standard_and_quiet_exist_without_being_written() -> None:
+    plans = manifest.read(GOOD).plans
+    assert set(plans) == {"mine", "standard", "quiet"}
+    assert plans["quiet"].shadow.share == 1.0
+    assert plans["quiet"].baseline.cases > plans["standard"].baseline.cases
+
+
+def test_the_built_in_plans_would_be_accepted_from_a_file_too() -> None:
+    for plan in manifest.BUILTIN_PLANS.values():
+        assert all(g.metric in METRIC_NAMES and (g.role == "observe") != (g.margin_ratio is not None) for g in plan.guards)
+        assert sum(g.role == "prove" for g in plan.guards) <= 3
+        assert all(METRIC_NAMES[g.metric].kind == "rate" for g in plan.guards if g.role != "observe")
+        assert sum(step.at_least for step in plan.canary.steps) <= plan.canary.at_most
+        assert plan.canary.steps[0].at_least >= 48 * 3600
+        assert plan.shadow.at_least <= plan.shadow.at_most
+
+
+def test_a_manifest_survives_the_disk_of_a_gateway() -> None:
+    read = manifest.read(DESIGN)
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
+    flag = Flag(route="summarizer", revision=3, stable=read.routes["summarizer"].stable)
+    flags = FlagSet(revision=3, manifest=read, flags={"summarizer": flag}, identity_key="k")
+    assert msgspec.json.decode(msgspec.json.encode(flags), type=FlagSet) == flags
+
+
+def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
+    assert manifest.read("\ufeff" + GOOD.replace("\n", "\r\n")) == manifest.read(GOOD)
+
+
+def test_the_digest_is_the_sha256_of_the_text() -> None:
+    assert manifest.digest(GOOD) == hashlib.sha256(GOOD.encode()).hexdigest()
+
+
+# ── one error at a time: (what replaces what, the line it is told for, what is said, what the hint says) ─────────────
+
+LONG_KEY = "sk-" + "proj-Zx81kQ" * 3  # no real key
+
+BAD: dict[str, tuple[str, int, str, str]] = {
+    "unknown key": (swapped('owner    = "search', 'ownr     = "search'), 10, "`ownr`", "`owner`"),
+    "unknown table": (swapped("[server]", "[sever]"), 32, "`sever`", "`server`"),
+    "missing owner": (swapped('owner    = "evals@example.com"\n', ""), 14, "`owner`", "paged"),
+    "missing watcher": (swapped('watcher  = "llm-platform@example.com"\n', ""), 1, "`watcher`", "watch"),
+    "empty owner": (swapped('"evals@example.com"', '" "'), 17, "owner is empty", "name"),
+    "alias as pin": (swapped("gpt-4o-2024-05-13", "gpt-4o"), 9, "floating alias", "`gpt-4o-2024-11-20`"),
+    "alias as next": (after("[routes.summarizer]", 'next = "chatgpt-4o-latest"'), 8, "`chatgpt-4o-latest`", "exact id"),
+    "alias as rollback": (after("[routes.summarizer]", 'rollback = "gpt-4"'), 8, "`gpt-4`", "`gpt-4-0613`"),
+    "unknown plan": (swapped('"mine"', '"standrd"'), 11, "unknown plan: `standrd`", "`standard`"),
+    "unknown provider": (
+        swapped('provider = "openai"\nversion  = "gpt-4o-2024-05-13"', 'provider = "opnai"\nversion  = "gpt-4o-2024-05-13"'),
+        8,
+        "`opnai`",
+        "`openai`",
+    ),
+    "both margins": (swapped("margin_abs = 0.005", "margin_abs = 0.005\nmargin_ratio = 2.0"), 30, "both margins", "take the other out"),
+    "no margin": (swapped("margin_abs = 0.005\n", ""), 28, "without a margin: `truncated`", "margin_ratio"),
+    "margin_ratio of 1": (swapped("margin_ratio = 1.5", "margin_ratio = 1.0"), 25, "`1.0`", "above 1"),
+    "margin_abs of 1": (swapped("margin_abs = 0.005", "margin_abs = 1"), 30, "`1`", "below 1"),
+    "a margin that is no number": (swapped("margin_ratio = 1.5", "margin_ratio = nan"), 25, "`nan`", "above 1"),
+    "string for a number": (swapped("margin_ratio = 1.5", 'margin_ratio = "1.5"'), 25, "must be a number: `1.5`", "without quotes"),
+    "true for a number": (swapped("bodies = 0.05", "bodies = true"), 12, "must be a number: `true`", "without quotes"),
+    "date for a version": (swapped('"gpt-4o-2024-05-13"', "2024-05-13"), 9, "must be a string: `2024-05-13`", "quotes"),
+    "number for a duration": (swapped('at_most = "14d" }\ncanary', "at_most = 14 }\ncanary"), 20, "must be a duration: `14`", "`14d`"),
+    "string for a table": (swapped("record   = { bodies = 0.05 }", 'record = "all"'), 12, "must be a table: `all`", "braces"),
+    "table for an array": (after("[routes.judge]", "checks = { a = 1 }"), 15, "must be an array", "brackets"),
+    "array for a table": (GOOD.replace("[providers.openai]", "[[providers]]"), 1, "providers must be a table", "header"),
+    "unknown dialect": (swapped('dialect  = "openai"', 'dialect = "opnai"'), 2, "openai, anthropic, gemini: `opnai`", "`openai`"),
+    "short first window": (swapped('"48h"', '"47h"'), 21, "under 48h", "unsafe_short_windows"),
+    "next is version": (after("[routes.summarizer]", 'next = "gpt-4o-2024-05-13"'), 8, "pinned already", "another"),
+    "rollback is next": (after("[routes.summarizer]", 'next = "gpt-4-0613"\nrollback = "gpt-4-0613"'), 9, "way back", "before"),
+    "rollback is version": (after("[routes.summarizer]", 'rollback = "gpt-4o-2024-05-13"'), 8, "its own way back", "before"),
+    "share of 1": (swapped("share = 0.25", "share = 1.0"), 21, "steps[1].share out of range: `1.0`", "below 1"),
+    "share of 0": (swapped("share = 0.05", "share = 0"), 21, "steps[0].share out of range: `0`", "above 0"),
+    "shares that shrink": (swapped("share = 0.25", "share = 0.05"), 21, "must grow: `0.05`", "0.05"),
+    "no steps": (
+        swapped('steps = [{ share = 0.05, at_least = "48h" }, { share = 0.25, at_least = "24h" }]', "steps = []"),
+        21,
+        "empty",
+        "one step",
+    ),
+    "four proofs": (
+        swapped(
+            "[server]",
+            "".join(
+                f'[[plans.mine.guards]]\nmetric="{m}"\nmargin_ratio=2\nrole="prove"\n' for m in ("refusal", "tool_retry", "thumbs_down")
+            )
+            + "[server]",
+        ),
+        40,
+        "more than three proving guards: `4`",
+        "three",
+    ),
+    "nothing proves": (swapped('role         = "prove"', 'role = "harm"'), 23, "nothing could ever be promoted", "prove"),
+    "unknown metric": (swapped('"truncated"', '"truncted"'), 29, "unknown metric: `truncted`", "`truncated`"),
+    "one metric, two guards": (swapped('"truncated"', '"error"'), 28, "second guard", "take"),
+    "a value to prove": (swapped('metric     = "truncated"', 'metric = "latency"\nrole = "prove"'), 30, "rates only: `latency`", "observe"),
+    "a value to harm": (swapped('metric     = "truncated"', 'metric = "output_tokens"'), 29, "rates only: `output_tokens`", "observe"),
+    "unknown check": (
+        after("[routes.judge]", 'checks = [\n  "json_valid",\n  "no_new_fense",\n]'),
+        17,
+        "unknown check: `no_new_fense`",
+        "`no_new_fence`",
+    ),
+    "a check of later": (after("[routes.judge]", 'checks = ["task_complete"]'), 15, "not do yet: `task_complete`", "`json_schema`"),
+    "a check twice": (after("[routes.judge]", 'checks = ["json_valid", "json_valid"]'), 15, "twice: `json_valid`", "out"),
+    "unknown judge": (after("[routes.summarizer]", 'judge = "jugde"'), 8, "`jugde`", "`judge`"),
+    "a judge of itself": (after("[routes.judge]", 'judge = "judge"'), 15, "judge itself", "another"),
+    "shadow ends early": (
+        swapped('at_least = "7d", at_most = "14d" }\ncanary', 'at_least = "7d", at_most = "6d" }\ncanary'),
+        20,
+        "`6d`",
+        "7d",
+    ),
+    "canary ends early": (swapped('"24h" }], at_most = "14d"', '"24h" }], at_most = "71h"'), 21, "`71h`", "3d"),
+    "alpha of a half": (after("[plans.mine]", "alpha = 0.5"), 20, "alpha out of range: `0.5`", "below 0.5"),
+    "alpha of nothing": (after("[plans.mine]", "alpha = 0"), 20, "alpha out of range: `0`", "above 0"),
+    "bodies above 1": (swapped("bodies = 0.05", "bodies = 1.5"), 12, "`1.5`", "from 0 to 1"),
+    "a window of nothing": (swapped('at_most = "14d" }\n\n', 'at_most = "0s" }\n\n'), 21, "`0s`", "more than nothing"),
+    "open data listener": (
+        swapped('data = "127.0.0.1:8700"', 'data = "0.0.0.0:8700"'),
+        33,
+        "without client keys: `0.0.0.0:8700`",
+        "clients_env",
+    ),
+    "open control listener": (after("[server]", 'clients_env = "KEYS"\ncontrol = "10.0.0.7:8701"'), 34, "`10.0.0.7:8701`", "127.0.0.1"),
+    "no port": (swapped('data = "127.0.0.1:8700"', 'data = "127.0.0.1"'), 33, "HOST:PORT: `127.0.0.1`", "`127.0.0.1:8700`"),
+    "one address for both": (after("[server]", 'control = "127.0.0.1:8700"'), 33, "one address", "port of its own"),
+    "a URL of another scheme": (swapped("https://api.openai.com", "ftp://api.openai.com"), 3, "`ftp://api.openai.com/v1`", "https://"),
+    "plain http": (swapped("https://api.openai.com", "http://api.openai.com"), 3, "in the clear", "https"),
+    "no routes": (GOOD.partition("[routes")[0] + "[routes]\n", 7, "`[routes]`", "detent init"),
+    "no routes at all": (GOOD.partition("[routes")[0], 1, "missing table: `routes`", "[routes.NAME]"),
+    "a name of a route": (swapped("[routes.judge]", '[routes."The Judge"]'), 14, "`The Judge`", "lower-case"),
+    "a name in the table": (after("[routes.judge]", 'name = "judge"'), 15, "`name`", "[routes.judge]"),
+    "a route on gemini": (swapped('dialect  = "openai"', 'dialect = "gemini"'), 8, "not read yet", "without a route"),
+    "a unit of nothing": (after("[routes.judge]", "unit = []"), 15, "unit is empty", "session"),
+    "a context nobody can find": (after("[routes.judge]", 'context = "message[-1]"'), 15, "no context locator", "messages[-1] <docs>"),
+    "a rubric elsewhere": (after("[routes.judge]", 'rubric = "../../etc/passwd"'), 15, "beside the pin file", "relative"),
+    "a key for a provider": (after("[providers.openai]", 'api_key = "x"'), 2, "`api_key`", "`key_env`"),
+    "a variable with dashes": (swapped('"OPENAI_API_KEY"', '"my-key"'), 4, "environment variable: `(not shown)`", "`OPENAI_API_KEY`"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_error_is_told_with_its_line_value_and_hint(name: str) -> None:
+    text, line, says, hint = BAD[name]
+    blocks = errors(text).split("\ndetent.toml:")
+    told = [b for b in blocks if says in b]
+    assert told, blocks
+    first, second = told[0].split("\n")
+    assert first.removeprefix("detent.toml:").partition(":")[0] == str(line), first
+    assert second.startswith("  hint: ")
+    assert hint in second
+
+
+@pytest.mark.parametrize("name", [n for n in BAD if n not in {"unknown key", "a route on gemini"}])
+def test_one_error_is_told_once(name: str) -> None:
+    # An unknown `ownr` is also a missing owner; both routes of GOOD are on the provider that became gemini. An array for [providers]
+    # leaves no provider for either route; a canary of no time is also shorter than its steps.
+    follow_ups = {"array for a table": 3, "a window of nothing": 2}
+    text, *_ = BAD[name]
+    assert errors(text).count("hint:") <= follow_ups.get(name, 1)
+
+
+def test_unsafe_short_windows_are_allowed_when_the_plan_says_so() -> None:
+    text = swapped('"48h"', '"5m"').replace("[plans.mine]", "[plans.mine]\nunsafe_short_windows = true")
+    assert manifest.read(text).plans["mine"].unsafe_short_windows
+
+
+def test_all_errors_come_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+[providers.openai]
+dialect  = "openai"
+base_url = "https://api.openai.com/v1"
+
+[routes.summarizer]
+provider = "openai"
+version  = "gpt-4o"
+ownr     = "search-quality@example.com"
+plan     = "standrd"
+
+[plans.p]
+alpha = "small"
+
+[[plans.p.guards]]
+metric       = "error"
+margin_ratio = 1.5
+margin_abs   = 0.1
+role         = "prove"
+"""
+    told = errors(text)
+    assert [int(block.split(":")[1]) for block in told.split("\n") if block.startswith("detent.toml:")] == [1, 5, 7, 8, 9, 12, 17]
+    assert "missing key in [providers.openai]: `watcher`" in told
+    assert "missing key in [routes.summarizer]: `owner`" in told
+    assert "both margins on one guard: `error`" in told
+
+
+def test_the_file_is_named_as_it_was_given() -> None:
+    with pytest.raises(InvalidInput, match=r"^conf/pins\.toml:9: "):
+        manifest.read(swapped("gpt-4o-2024-05-13", "gpt-4o"), file="conf/pins.toml")
+
+
+# ── not TOML ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_route_given_twice_names_both_lines() -> None:
+    told = errors(GOOD + '\n[routes.judge]\nprovider = "openai"\n')
+    assert told == "detent.toml:35: route given twice: `judge`\n  hint: it stands in line 14 already: keep one of them"
+
+
+def test_a_key_given_twice_names_both_lines() -> None:
+    assert errors(swapped('plan     = "mine"', 'plan     = "mine"\nplan = "quiet"')).startswith(
+        "detent.toml:12: key given twice: `routes.summarizer.plan`\n  hint: it stands in line 11"
+    )
+
+
+def test_bad_toml_names_line_and_column() -> None:
+    told = errors(swapped('owner    = "search-quality@example.com"\nplan', "owner    = search-quality@example.com\nplan"))
+    assert told.startswith("detent.toml:10: not TOML, column 12: ")  # `owner    = ` has eleven characters
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "[" * 5000, "a = " + "{a=" * 40 + "1" + "}" * 40])
+def test_hostile_toml_is_an_error_like_another(text: str) -> None:
+    assert "hint:" in errors(text)
+
+
+# ── what is never shown ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        swapped('"OPENAI_API_KEY"', f'"{LONG_KEY}"'),
+        swapped('"OPENAI_API_KEY"', f'"OPENAI_API_KEY" # {LONG_KEY}'),
+        swapped('"OPENAI_API_KEY"', LONG_KEY),
+        swapped('"gpt-4o-2024-05-13"', f'"{LONG_KEY}"'),
+        swapped("[routes.judge]", f"[routes.{LONG_KEY}]"),
+        swapped("https://api", f"https://user:{LONG_KEY}@api"),
+        after("[server]", f"{LONG_KEY} = 1"),
+    ],
+)
+def test_a_secret_key_is_refused_and_not_repeated(text: str) -> None:
+    line = text[: text.index(LONG_KEY)].count("\n") + 1
+    told = errors(text)
+    assert f"detent.toml:{line}: what looks like a secret key stands here: `(not shown)`" in told
+    assert LONG_KEY not in told
+
+
+@pytest.mark.parametrize("url", ["https://me:hunter2@api.example/v1", "https://api.example/v1?key=hunter2", "https://me:hunter2@[bad"])
+def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
+    told = errors(swapped("https://api.openai.com/v1", url))
+    assert "detent.toml:3: providers.openai.base_url" in told
+    assert "hunter2" not in told
+
+
+def test_control_characters_are_shown_escaped_and_on_one_line() -> None:
+    told = errors(swapped('"mine"', '"\\u001b[31mred\\r\\nroot: all is well\\u202e"'))
+    assert r"unknown plan: `\x1b[31mred\r\nroot: all is well\u202e`" in told
+    assert told.count("\n") == 1
+
+
+def test_long_values_are_cut() -> None:
+    assert max(len(line) for line in errors(swapped('"mine"', '"' + "x" * 10_000 + '"')).split("\n")) < 300
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates()
+    | st.sampled_from(["48h", "-1s", "observe", "judge"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metric", "share", "steps", "data", "a b"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(p for key, part in inside for p in _paths(part, (*path, key)))]
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null."""
+    if isinstance(value, dict):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return [_without_none(part) for part in value if part is not None] if isinstance(value, list) else value
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_the_values_are_the_file_is_read_or_refused(data: st.DataObject) -> None:
+    spoilt: Any = tomllib.loads(DESIGN)
+    for _ in range(data.draw(st.integers(1, 3))):
+        *way, last = data.draw(st.sampled_from(_paths(spoilt)[1:]))
+        home = spoilt
+        for key in way:
+            home = home[key]
+        home[last] = data.draw(JUNK)
+    text = tomlkit.dumps(_without_none(spoilt))
+    try:
+        read = manifest.read(text)
+    except InvalidInput as error:
+        blocks = error.message.split("\n")
+        assert all(b.startswith(("detent.toml:", "  hint: ")) for b in blocks), blocks
+    else:
+        assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text(alphabet="a.=\"'[]{}#, \n\\1", max_size=40))
+def test_whatever_the_text_is_the_file_is_read_or_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        manifest.read(text)
+
+
+# ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+EXOTIC = '''\
+# line 1
+top.dotted.key = 1
+[routes . "my.route"] # quoted
+text = """
+[not.a.table]
+key = "no" """"
+'a "b"' = 1979-05-27 07:32:00 # a date with a space
+array = [ # of many
+  1, # one
+
+  { in = [
+      "deep" ], line = 12 },
+]
+[[plans.p.guards]]
+n = 0
+[plans.p.guards.more]
+x = [[1], [
+ 2]]
+[[plans.p.guards]]
+n = 1
+[plans]
+q.alpha = 0.1
+'''
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("top",), 2),
+        (("top", "dotted", "key"), 2),
+        (("routes", "my.route"), 3),
+        (("routes", "my.route", "text"), 4),
+        (("routes", "my.route", 'a "b"'), 7),
+        (("routes", "my.route", "array", 0), 9),
+        (("routes", "my.route", "array", 1, "in", 0), 12),
+        (("routes", "my.route", "array", 1, "line"), 12),
+        (("plans", "p", "guards", 0, "n"), 15),
+        (("plans", "p", "guards", 0, "more", "x", 1, 0), 18),
+        (("plans", "p", "guards", 1), 19),
+        (("plans", "p", "guards", 1, "n"), 20),
+        (("plans", "q", "alpha"), 22),
+        (("plans", "p", "guards", 1, "absent"), 19),
+        (("absent",), 1),
+    ],
+)
+def test_every_key_has_its_line(path: tuple[str | int, ...], line: int) -> None:
+    assert scan(EXOTIC).of(path) == line
+
+
+# ── the JSON schema ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_schema_describes_the_file_and_not_the_terms() -> None:
+    schema = manifest.schema()
+    json.dumps(schema)
+    defs: dict[str, Any] = schema["$defs"]
+    assert "name" not in defs["Route"]["properties"]
+    assert defs["Route"]["required"] == ["provider", "version", "owner"]
+    assert defs["Route"]["additionalProperties"] is False
+    assert schema["required"] == ["providers", "routes"]
+    assert defs["CanaryStep"]["properties"]["at_least"]["type"] == "string"
+    assert defs["SoakStage"]["properties"]["at_least"]["default"] == "14d"
+
+
+def test_the_demo_pin_file_is_a_valid_one() -> None:
+    template = (Path(manifest.__file__).parents[1] / "sim" / "demo.toml").read_text()
+    assert "demo" in manifest.read(template.replace("$provider", "http://127.0.0.1:1")).plans
