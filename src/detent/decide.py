@@ -1,0 +1,307 @@
+"""(rollout, evidence, now) -> Decision: one table, in order of precedence.
+
+The first row that has something to say decides. Harm is tested at every look by an anytime-valid e-process; promotion is another test, at
+planned looks, and no evidence never passes. Pure: the same arguments give the same decision, which is how a stored one is checked.
+
+What a human says (`roll back`, `abort`) does not pass through here: it ends the rollout by one write (see transitions.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from detent import evidence as ev
+from detent.stats.sequential import log_e_paired
+from detent.terms import Decision, Evidence, LookAt, Phase, Rollout, ShadowEvidence, Verb, show_duration
+from detent.view import PLANNED_LOOKS, View, describe_e, describe_rate
+
+PAGE_AT_E = 10.0
+"""E-value at which a rollout holds and its owner is told (statistics 2.1)."""
+
+# ── the rules ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a rule says: verb, reason code, sentence, and the numbers it rests on."""
+
+    verb: Verb
+    reason: str
+    sentence: str
+    numbers: dict[str, float]
+
+
+def _say(verb: Verb, reason: str, sentence: str, **numbers: float) -> Said:
+    return Said(verb, reason, sentence, numbers)
+
+
+def _ended(view: View) -> Said | None:
+    if not view.rollout.phase.terminal:
+        return None
+    return _say(Verb.HOLD, "Ended", f"the rollout ended as {view.rollout.phase}: {view.rollout.reason}")
+
+
+def _harm(view: View) -> Said | None:
+    said = _harmed(view)
+    return said if said is not None and said.verb is Verb.ROLL_BACK else None
+
+
+def _harm_to_hold_for(view: View) -> Said | None:
+    said = _harmed(view)
+    return said if said is not None and said.verb is Verb.HOLD else None
+
+
+def _harmed(view: View) -> Said | None:
+    """What harm asks for: a rollback, or a hold where only guards with `action = "hold"` are harmed."""
+    if view.rollout.phase not in (Phase.CANARY, Phase.SOAK) or view.log_e_all < view.limit:
+        return None
+    guard = view.culprit
+    found = view.guard_evidence[guard.metric]
+    sentence = (
+        f"{guard.metric}: {describe_rate(found.candidate_events, found.candidate_units)} candidate units against "
+        f"{describe_rate(found.stable_events, found.stable_units)} stable ones; E = {describe_e(view.log_e_all)} "
+        f">= 1/alpha = {1 / view.rollout.plan.alpha:g}"
+    )
+    verb, reason = (Verb.ROLL_BACK, "GuardHarmed") if guard.action == "roll_back" else (Verb.HOLD, "GuardHarmedHold")
+    return _say(verb, reason, sentence, log_e=view.log_e_all, log_e_guard=view.log_e[guard.metric])
+
+
+def _shadow_harm(view: View) -> Said | None:
+    found = view.evidence.shadow
+    if view.rollout.phase is not Phase.SHADOW or found is None:
+        return None
+    log_e = log_e_paired(found.candidate_only, found.stable_only)
+    if log_e < view.limit:
+        return None
+    sentence = (
+        f"of {found.pairs} pairs {found.candidate_only} fail only on the candidate and {found.stable_only} only on stable; "
+        f"E = {describe_e(log_e)} >= 1/alpha = {1 / view.rollout.plan.alpha:g}"
+    )
+    return _say(Verb.REJECT, "ShadowHarm", sentence, log_e=log_e)
+
+
+def _identity(view: View) -> Said | None:
+    if not view.evidence.identity_violations:
+        return None
+    return _say(Verb.VOID, "IdentityViolated", "the provider moved under the experiment: " + "; ".join(view.evidence.identity_violations))
+
+
+def _human_hold(view: View) -> Said | None:
+    held = view.rollout.held
+    if held is None or held.by == "detent":
+        return None
+    return _say(Verb.HOLD, "HeldByHuman", f"held by {held.by}" + (f": {held.why}" if held.why else ""))
+
+
+def _suspected(view: View) -> Said | None:
+    if view.rollout.phase not in (Phase.CANARY, Phase.SOAK) or view.log_e_all < math.log(PAGE_AT_E):
+        return None
+    sentence = f"harm suspected in {view.culprit.metric}: E = {describe_e(view.log_e_all)} >= {PAGE_AT_E:g}; waiting for it to rise or fall"
+    return _say(Verb.HOLD, "HarmSuspected", sentence, log_e=view.log_e_all)
+
+
+def _limit(view: View) -> Said | None:
+    """`at_most` reached: a canary without proof, or a shadow without its pairs, ends as not proved."""
+    rollout = view.rollout
+    if rollout.phase is Phase.CANARY and rollout.canary_at is not None:
+        passed, limit = (view.now - rollout.canary_at).total_seconds(), rollout.plan.canary.at_most
+        last_step = rollout.step + 1 == len(rollout.plan.canary.steps)
+        ready = view.proved and last_step and _waits_in_canary(view) is None and not view.distrusted and _suspected(view) is None
+    elif rollout.phase is Phase.SHADOW:
+        passed, limit = view.served_s, rollout.plan.shadow.at_most
+        ready = _waits_in_shadow(view) is None
+    else:
+        return None
+    if passed < limit or ready:
+        return None
+    waiting = _waits_in_shadow(view)
+    if rollout.phase is Phase.CANARY:
+        waiting = _suspected(view) or _sample_ratio(view) or _waits_in_canary(view) or _waits_for_proof(view)
+    why = f" ({waiting.sentence})" if waiting else ""
+    return _say(Verb.NOT_PROVED, "LimitReached", f"{rollout.phase} reached at_most = {show_duration(limit)} without proof{why}")
+
+
+def _sample_ratio(view: View) -> Said | None:
+    if not view.distrusted:
+        return None
+    arms = sum(e.candidate for e in view.evidence.exposure), sum(e.stable for e in view.evidence.exposure)
+    sentence = f"{arms[0]} candidate and {arms[1]} stable units do not fit the split; nothing is proved until this is explained"
+    return _say(Verb.HOLD, "SampleRatioAlarm", sentence, log_e=view.log_e_sample_ratio)
+
+
+def _waits_in_baseline(view: View) -> Said | None:
+    found = view.evidence.baseline
+    if found is None or found.cases == 0:
+        return _say(Verb.HOLD, "NoBaseline", f"no frozen baseline: freeze one with `detent baseline freeze {view.rollout.route}`")
+    if found.pending:
+        return _say(Verb.HOLD, "BaselineRunning", f"{found.pending} baseline calls to make", pending=found.pending)
+    if found.confirmed:
+        said = f"{len(found.confirmed)} confirmed negative flips among {found.cases} prompts ({found.suspects} suspects run again)"
+        return _say(Verb.REJECT, "ConfirmedNegativeFlips", said, confirmed=len(found.confirmed), cases=found.cases)
+    if found.errors:
+        said = f"{found.errors} of {found.cases} prompts could not be scored often enough on both versions; those never count as passes"
+        return _say(Verb.HOLD, "BaselineInconclusive", said, errors=found.errors)
+    if found.never_right == found.cases:
+        said = f"stable itself passes none of {found.cases} prompts, so that none could be lost: see its answers and the route's checks"
+        return _say(Verb.HOLD, "BaselineInconclusive", said, never_right=found.never_right)
+    return None
+
+
+def _waits_in_shadow(view: View) -> Said | None:
+    stage, found = view.rollout.plan.shadow, view.evidence.shadow or ShadowEvidence()
+    if view.served_s < stage.at_least:
+        return _not_served(view, "shadow", stage.at_least)
+    if found.pairs < stage.pairs:
+        return _say(Verb.HOLD, "TooFewPairs", f"{found.pairs} of {stage.pairs} shadow pairs scored", pairs=found.pairs)
+    if found.unscored > found.pairs:
+        said = f"{found.unscored} shadow pairs could not be scored, and only {found.pairs} could; those never count as passes"
+        return _say(Verb.HOLD, "ShadowInconclusive", said, pairs=found.pairs, unscored=found.unscored)
+    return None
+
+
+def _waits_in_canary(view: View) -> Said | None:
+    if view.served_s < view.step.at_least:
+        where = f"canary step {view.rollout.step + 1} of {len(view.rollout.plan.canary.steps)} ({100 * view.step.share:g} %)"
+        return _not_served(view, where, view.step.at_least)
+    if view.candidate_units < view.step.units:
+        said = f"{view.candidate_units} of {view.step.units} candidate units seen"
+        return _say(Verb.HOLD, "TooFewUnits", said, units=view.candidate_units)
+    return None
+
+
+def _not_served(view: View, where: str, at_least: float) -> Said:
+    said = f"{where}: at least {show_duration(at_least)} to serve"
+    return _say(Verb.HOLD, "TimeNotServed", said, served_s=round(view.served_s, 3), at_least_s=at_least)
+
+
+def _waits_for_proof(view: View) -> Said | None:
+    if view.proved:
+        return None
+    look = view.look or (view.rollout.looks[-1] if view.rollout.looks else None)
+    if look is None:
+        return _say(Verb.HOLD, "ProofNotReached", f"not yet proved: {_too_little(view)}")
+    lacking = ", ".join(_describe_look_at(at) for at in look.guards if at.metric in look.lacking) or "the plan has no proving guard"
+    return _say(Verb.HOLD, "ProofNotReached", f"look {look.number} of {PLANNED_LOOKS}: not yet proved: {lacking}", look=look.number)
+
+
+def _too_little(view: View) -> str:
+    short = [metric for metric, proof in view.proofs.items() if proof is None or proof.information == 0.0]
+    return f"too little to go by for a look at the proof ({', '.join(short)})" if short else "no look at the proof has been due"
+
+
+def _describe_look_at(at: LookAt) -> str:
+    if at.z is None or at.boundary is None:
+        return f"{at.metric} (too little to go by)"
+    return f"{at.metric} (z {at.z:.2f} of {at.boundary:.2f})"
+
+
+def _stage(view: View) -> Said | None:
+    """The stage's own conditions, and the way on when they are met."""
+    rollout = view.rollout
+    match rollout.phase:
+        case Phase.PROPOSED:
+            return _advance(view, Phase.BASELINE, "Opened", "the baseline run begins")
+        case Phase.BASELINE:
+            found = view.evidence.baseline
+            said = f"no confirmed negative flip among {found.cases if found else 0} prompts"
+            return _waits_in_baseline(view) or _advance(view, Phase.SHADOW, "BaselinePassed", said)
+        case Phase.SHADOW:
+            said = f"{view.evidence.shadow.pairs if view.evidence.shadow else 0} pairs scored, no harm"
+            return _waits_in_shadow(view) or _advance(view, Phase.CANARY, "ShadowPassed", said)
+        case Phase.CANARY:
+            return _waits_in_canary(view) or _canary_on(view)
+        case Phase.SOAK:
+            if view.served_s < rollout.plan.soak.at_least:
+                return _not_served(view, "soak", rollout.plan.soak.at_least)
+            return _say(Verb.FINISH, "SoakServed", f"the holdback of {100 * rollout.plan.soak.holdback:g} % showed no harm")
+    return None
+
+
+def _canary_on(view: View) -> Said | None:
+    steps = view.rollout.plan.canary.steps
+    if view.rollout.step + 1 < len(steps):
+        share = steps[view.rollout.step + 1].share
+        return _say(Verb.ADVANCE, "StepServed", f"time and units served, no harm: on to {100 * share:g} %")
+    if waits := _waits_for_proof(view):
+        return waits
+    look = next(look for look in (*view.rollout.looks, view.look) if look is not None and look.proved)
+    said = f"every step served and every proving guard shown non-inferior at look {look.number}: " + ", ".join(
+        _describe_look_at(at) for at in look.guards
+    )
+    if "soak" in view.rollout.plan.approve and "soak" not in view.rollout.approved:
+        return _awaits_approval(view, "soak", said)
+    return _say(Verb.PROMOTE, "Proved", said, look=look.number)
+
+
+def _awaits_approval(view: View, stage: str, said: str) -> Said:
+    return _say(Verb.HOLD, "AwaitingApproval", f"{said}; {stage} waits for a human yes: `detent approve {view.rollout.id}`")
+
+
+def _advance(view: View, to: Phase, reason: str, said: str) -> Said:
+    if to.value in view.rollout.plan.approve and to.value not in view.rollout.approved:
+        return _awaits_approval(view, to.value, said)
+    return _say(Verb.ADVANCE, reason, said)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the table of precedence."""
+
+    name: str
+    says: str
+    rule: Callable[[View], Said | None]
+
+
+PRECEDENCE: tuple[Rule, ...] = (
+    Rule("ended", "a rollout that ended stays ended, whoever asks", _ended),
+    Rule("harm", "E >= 1/alpha over the guards: roll back, in every look of canary and soak", _harm),
+    Rule("shadow harm", "the paired bet on shadow pairs reaches 1/alpha: reject; no user saw it", _shadow_harm),
+    Rule("identity", "answers came from another version than was sent: the comparison is void", _identity),
+    Rule("human hold", "a human said hold", _human_hold),
+    Rule("limit", "at_most reached without proof: stable serves", _limit),
+    Rule("harm to hold for", "E >= 1/alpha by a guard whose action is hold", _harm_to_hold_for),
+    Rule("harm suspected", "E >= 10: hold and tell the owner", _suspected),
+    Rule("sample ratio", "the arms' sizes do not fit the split: blocks proof, never a rollback", _sample_ratio),
+    Rule("stage", "approval, time served, samples, proof; then on", _stage),
+)
+
+
+def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
+    """What to do with a rollout now.
+
+    Promises: harm acts at any look; success never shortens a window; nothing is promoted without proof.
+    """
+    view = View(rollout, evidence, now)
+    for row in PRECEDENCE:
+        said = row.rule(view)
+        if said is None:
+            continue
+        look = None if said.verb in (Verb.ROLL_BACK, Verb.VOID) or rollout.phase.terminal else view.look
+        return Decision(
+            rollout=rollout.id,
+            verb=said.verb,
+            reason=said.reason,
+            sentence=said.sentence,
+            at=now,
+            evidence_digest=ev.digest(evidence),
+            numbers=said.numbers,
+            look=look,
+            unsafe_short_windows=rollout.plan.unsafe_short_windows,
+        )
+    raise AssertionError(f"no rule spoke for a rollout in phase {rollout.phase}")
+
+
+OBJECTIONS: tuple[Callable[[View], Said | None], ...] = (_harm, _identity, _suspected, _sample_ratio)
+"""What no human's word outweighs either."""
+
+
+def objection(rollout: Rollout, evidence: Evidence, now: datetime) -> str | None:
+    """What speaks against promoting this rollout without proof, as a sentence: harm or its suspicion, or evidence that can't be trusted.
+
+    Reads all that was seen since the canary began, whether it is held, and by whom, or has ended.
+    """
+    view = View(replace(rollout, phase=Phase.CANARY), evidence, now)
+    return next((said.sentence for rule in OBJECTIONS if (said := rule(view)) is not None), None)

@@ -1,0 +1,33 @@
+"""Whether the model that says it answered is the one that was sent for. Pure.
+
+A pin is a promise about one exact model. Some providers answer with a longer name than the one sent (a documented alias resolved to its
+snapshot, a path before the name); that is the same promise as long as it is always the same longer name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def violations(answered: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    """Sentences about the models sent for that others answered for; empty when all is as pinned.
+
+    `answered[sent][name]` counts the answers that named `name` as their model.
+    """
+    found = []
+    for sent, names in sorted(answered.items()):
+        others = sorted(name for name in names if not _may_be(sent, name))
+        found += [f"`{sent}` was sent for, and `{name}` answered ({names[name]} times)" for name in others]
+        same = sorted(name for name in names if _may_be(sent, name))
+        if len({_bare(name) for name in same}) > 1:
+            found.append(f"`{sent}` answered under several names: " + ", ".join(f"`{name}`" for name in same))
+    return tuple(found)
+
+
+def _bare(name: str) -> str:
+    return name.rsplit("/", 1)[-1].casefold()
+
+
+def _may_be(sent: str, name: str) -> bool:
+    wanted, given = _bare(sent), _bare(name)
+    return given == wanted or given.startswith((f"{wanted}-", f"{wanted}@", f"{wanted}:"))

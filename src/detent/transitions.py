@@ -1,0 +1,187 @@
+"""What a decision or a human's word does to a rollout and to its flag. Pure: old value in, new value out.
+
+Every exit from canary or soak leaves split = 0 except `done`, whose flag has the candidate as its stable version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from detent.errors import Refused
+from detent.terms import Decision, Flag, Held, Phase, Rollout, Verb
+
+HOLDING_REASONS = {
+    "AwaitingApproval",
+    "BaselineInconclusive",
+    "GuardHarmedHold",
+    "HarmSuspected",
+    "NoBaseline",
+    "SampleRatioAlarm",
+    "ShadowInconclusive",
+}
+"""Reasons of Detent's own that need somebody; the others only wait for time or traffic."""
+
+
+def _enter(rollout: Rollout, phase: Phase, now: datetime, *, split: float, step: int = 0) -> Rollout:
+    """The rollout in another phase or step; a changed split begins a new share period."""
+    return replace(
+        rollout,
+        phase=phase,
+        step=step,
+        entered_at=now,
+        split=split,
+        period=rollout.period + (split != rollout.split),
+        canary_at=now if phase is Phase.CANARY and rollout.canary_at is None else rollout.canary_at,
+        held=rollout.held if rollout.held and rollout.held.by != "detent" else None,
+    )
+
+
+def _end(rollout: Rollout, phase: Phase, reason: str, now: datetime) -> Rollout:
+    return replace(_enter(rollout, phase, now, split=0.0), reason=reason, ended_at=now, held=None)
+
+
+def _advance(rollout: Rollout, now: datetime) -> Rollout:
+    steps = rollout.plan.canary.steps
+    match rollout.phase:
+        case Phase.PROPOSED:
+            return _enter(rollout, Phase.BASELINE, now, split=0.0)
+        case Phase.BASELINE:
+            return _enter(rollout, Phase.SHADOW, now, split=0.0)
+        case Phase.SHADOW:
+            return _enter(rollout, Phase.CANARY, now, split=steps[0].share)
+        case Phase.CANARY:
+            return _enter(rollout, Phase.CANARY, now, split=steps[rollout.step + 1].share, step=rollout.step + 1)
+    raise AssertionError(f"nothing to advance to from {rollout.phase}")
+
+
+def _hold(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
+    if rollout.held is not None and rollout.held.by != "detent":
+        return rollout
+    if decision.reason not in HOLDING_REASONS:
+        return replace(rollout, held=None)
+    if rollout.held is not None and rollout.held.reason == decision.reason:
+        return rollout
+    return replace(rollout, held=Held(reason=decision.reason, by="detent", since_at=now, why=decision.sentence))
+
+
+def after(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
+    """The rollout once the decision is carried out."""
+    if decision.look is not None:
+        rollout = replace(rollout, looks=(*rollout.looks, decision.look))
+    why = f"{decision.reason}: {decision.sentence}"
+    match decision.verb:
+        case Verb.HOLD:
+            return _hold(rollout, decision, now) if not rollout.phase.terminal else rollout
+        case Verb.ADVANCE:
+            return _advance(rollout, now)
+        case Verb.PROMOTE:
+            return replace(_enter(rollout, Phase.SOAK, now, split=1.0 - rollout.plan.soak.holdback), reason=why)
+        case Verb.FINISH:
+            return _end(rollout, Phase.DONE, why, now)
+        case Verb.ROLL_BACK:
+            return _end(rollout, Phase.ROLLED_BACK, why, now)
+        case Verb.REJECT:
+            return _end(rollout, Phase.REJECTED, why, now)
+        case Verb.NOT_PROVED:
+            return _end(rollout, Phase.NOT_PROVED, why, now)
+        case Verb.VOID:
+            return _end(rollout, Phase.VOID, why, now)
+
+
+def flag_for(rollout: Rollout, flag: Flag) -> Flag:
+    """The flag that gateways must obey for this rollout; `flag` is the one in force. The store sets revision and time."""
+    if rollout.phase is Phase.DONE:
+        return Flag(route=flag.route, revision=flag.revision, stable=rollout.candidate, written_at=flag.written_at)
+    if rollout.phase.terminal:
+        return Flag(route=flag.route, revision=flag.revision, stable=flag.stable, written_at=flag.written_at)
+    return replace(
+        flag,
+        candidate=rollout.candidate,
+        rollout=rollout.id,
+        split=rollout.split,
+        period=rollout.period,
+        salt=rollout.salt,
+        shadow=rollout.plan.shadow.share if rollout.phase is Phase.SHADOW else 0.0,
+    )
+
+
+# ── what a human says: from every phase, without evidence, judge or controller ──────────────────────────────────────
+
+
+def _open(rollout: Rollout, verb: str) -> None:
+    if rollout.phase.terminal:
+        raise Refused(
+            f"rollout `{rollout.id}` has ended as {rollout.phase}: nothing to {verb}",
+            hint=f"see why with `detent explain {rollout.id}`",
+        )
+
+
+def _said(code: str, by: str, why: str) -> str:
+    return f"{code}: {by}" + (f": {why}" if why else "")
+
+
+def human_roll_back(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """All traffic on stable. From canary and soak the end is `rolled_back`; before that no user saw the candidate, and it is `aborted`."""
+    _open(rollout, "roll back")
+    seen = rollout.phase in (Phase.CANARY, Phase.SOAK)
+    return _end(rollout, Phase.ROLLED_BACK if seen else Phase.ABORTED, _said("RolledBackByHuman", by, why), now)
+
+
+def human_abort(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """The human's end of a rollout, from every phase."""
+    _open(rollout, "abort")
+    return _end(rollout, Phase.ABORTED, _said("AbortedByHuman", by, why), now)
+
+
+def human_hold(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """Stay where it is until resumed; harm still ends it."""
+    _open(rollout, "hold")
+    return replace(rollout, held=Held(reason="HeldByHuman", by=by, since_at=now, why=why))
+
+
+def human_resume(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """Take back a human's hold. Detent's own holds end when their cause does."""
+    _open(rollout, "resume")
+    if rollout.held is None or rollout.held.by == "detent":
+        reason = f": it waits for {rollout.held.reason}" if rollout.held else ""
+        raise Refused(f"rollout `{rollout.id}` is not held by anyone{reason}", hint=f"see `detent explain {rollout.id}`")
+    return replace(rollout, held=None)
+
+
+def human_approve(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """The human yes for the stage that comes next."""
+    _open(rollout, "approve")
+    following = {Phase.PROPOSED: "baseline", Phase.BASELINE: "shadow", Phase.SHADOW: "canary", Phase.CANARY: "soak"}
+    stage = following.get(rollout.phase)
+    if stage is None or stage not in rollout.plan.approve:
+        raise Refused(f"rollout `{rollout.id}` in phase {rollout.phase} waits for no approval", hint=f"see `detent explain {rollout.id}`")
+    return replace(rollout, approved=tuple(dict.fromkeys((*rollout.approved, stage))))
+
+
+def human_promote(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """Promote without proof, on a human's word and with a name: from the canary once its first window is served, or after `not_proved`.
+
+    What the evidence has to say against it (`decide.objection`) is asked by the caller, who has it.
+    """
+    reopened = rollout.phase is Phase.NOT_PROVED and rollout.canary_at is not None
+    if not reopened:
+        _open(rollout, "promote")
+        served = rollout.canary_at is not None and (now - rollout.canary_at).total_seconds() >= rollout.plan.canary.steps[0].at_least
+        if rollout.phase is not Phase.CANARY or not served:
+            raise Refused(
+                f"rollout `{rollout.id}` in phase {rollout.phase} has not served its first canary window: nobody can promote it yet",
+                hint=f"see what it waits for with `detent explain {rollout.id}`",
+            )
+    promoted = _enter(rollout, Phase.SOAK, now, split=1.0 - rollout.plan.soak.holdback)
+    return replace(promoted, reason=_said("PromotedUnproved", by, why), held=None, ended_at=None)
+
+
+HUMAN_VERBS = {
+    "roll_back": human_roll_back,
+    "abort": human_abort,
+    "hold": human_hold,
+    "resume": human_resume,
+    "approve": human_approve,
+    "promote": human_promote,
+}

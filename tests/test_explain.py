@@ -1,0 +1,238 @@
+"""Why a rollout stands where it stands: sentences with numbers, and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from detent.explain import ago, as_json, describe, describe_baseline, describe_gateway, explain, headline, silent_s, summary
+from detent.store.state import GatewayAck
+from detent.terms import (
+    BaselineEvidence,
+    Decision,
+    Evidence,
+    Exposure,
+    Flag,
+    Guard,
+    GuardEvidence,
+    Held,
+    Look,
+    LookAt,
+    Phase,
+    Plan,
+    Rollout,
+    ShadowEvidence,
+    Tally,
+    Verb,
+)
+from detent.view import describe_e, describe_rate
+from playbook import PLAN, flip
+from records import NEW, OLD, T0, rollout
+
+SALT = "a very secret salt"
+NOW = T0 + timedelta(hours=50)
+GUARDS = (*PLAN.guards, Guard(metric="latency", role="observe"), Guard(metric="thumbs_down", margin_abs=0.005, role="prove"))
+
+
+def canary(**more: Any) -> Rollout:
+    values: dict[str, Any] = {
+        "phase": Phase.CANARY,
+        "plan": replace(PLAN, guards=GUARDS),
+        "split": 0.05,
+        "canary_at": T0,
+        "salt": SALT,
+        "base_rates": {"error": 0.02},
+    }
+    return rollout(**values | more)
+
+
+def tally(metric: str, candidate: tuple[int, int], stable: tuple[int, int], unscored: int = 0) -> GuardEvidence:
+    found = Tally(
+        period=1, split=0.05, candidate_events=candidate[0], candidate_units=candidate[1], stable_events=stable[0], stable_units=stable[1]
+    )
+    return GuardEvidence(metric=metric, tallies=(found,), candidate_unscored=unscored)
+
+
+SEEN = Evidence(
+    rollout="ro_1",
+    guards=(
+        tally("error", (80, 4000), (1520, 76_000), unscored=12),
+        tally("tool_retry", (100, 4000), (1520, 76_000)),
+        tally("latency", (0, 4000), (0, 76_000)),
+    ),
+    exposure=(Exposure(period=1, split=0.05, candidate=4000, stable=76_000),),
+    users_exposed=4100,
+    users_seen=80_000,
+)
+
+
+def decision(**more: Any) -> Decision:
+    values: dict[str, Any] = {
+        "verb": Verb.HOLD,
+        "reason": "TimeNotServed",
+        "sentence": "canary step 1 of 3",
+        "at": NOW - timedelta(minutes=3),
+    }
+    return Decision(rollout="ro_1", evidence_digest="d", **values | more)
+
+
+def told(rollout: Rollout, evidence: Evidence = SEEN, baseline: BaselineEvidence | None = None, *decisions: Decision) -> str:
+    return "\n".join(explain(rollout, evidence, baseline, decisions, NOW))
+
+
+# ── lines ──
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0s"), (89, "89s"), (90, "2 min"), (3600, "60 min"), (7200, "2.0 h"), (172_799, "48.0 h"), (3 * 86_400, "3.0 days")],
+)
+def test_how_long_ago(seconds: float, said: str) -> None:
+    assert ago(seconds) == said
+
+
+@pytest.mark.parametrize(("log_e", "said"), [(0.0, "1"), (-0.868, "0.42"), (3.611, "37"), (21.85, "3.1e+09"), (5000.0, "1e+2171")])
+def test_an_e_value_for_people(log_e: float, said: str) -> None:
+    # e^-0.868 = 0.4198, e^3.611 = 37.0, e^21.85 = 3.085e9, e^5000 = 10^2171.5
+    assert describe_e(log_e) == said
+
+
+def test_a_rate_for_people() -> None:
+    assert describe_rate(41, 52) == "41 of 52 (78.8 %)"
+    assert describe_rate(0, 0) == "0 of 0"
+
+
+def test_a_headline_says_what_where_and_since_when() -> None:
+    assert headline(canary(), NOW) == (f"ro_1  summarizer: {OLD.model} -> {NEW.model}  canary step 1 of 3, 5 % of units (for 2.1 days)")
+    held = canary(held=Held(reason="AwaitingApproval", by="detent", since_at=T0))
+    assert headline(held, NOW).endswith(", held: AwaitingApproval by detent)")
+    ended = canary(phase=Phase.ROLLED_BACK, ended_at=NOW)
+    assert "rolled_back (ended 2026-03-03 14:00:00 UTC)" in headline(ended, NOW)
+    assert "soak, 95 % of units" in headline(canary(phase=Phase.SOAK, split=0.95), NOW)
+
+
+def test_a_decision_says_that_its_windows_were_short_where_they_were() -> None:
+    assert describe(decision()) == "hold (TimeNotServed) canary step 1 of 3"
+    assert describe(decision(unsafe_short_windows=True)).endswith("[unsafe_short_windows]")
+
+
+# ── the whole ──
+
+
+def test_each_guard_is_told_with_the_numbers_of_both_arms() -> None:
+    text = told(canary())
+    assert "exposed: 4100 of 80000 units (what a split sticks to) met the candidate" in text
+    assert "rolls back at 20" in text
+    error = next(line for line in text.splitlines() if line.startswith("  error"))
+    assert "candidate 80 of 4000 (2.0 %), stable 1520 of 76000 (2.0 %); E = " in error
+    assert "margin ratio 1.5: ratio 1 [" in error
+    assert error.endswith("12 units unscored")
+    retry = next(line for line in text.splitlines() if line.startswith("  tool_retry"))
+    assert "candidate 100 of 4000 (2.5 %)" in retry
+    assert "margin" not in retry, "it need not be proved"
+    assert "  latency (seconds from sending to the last byte): observed only, 4000 candidate and 76000 stable units" in text
+    assert (
+        "thumbs_down (the user pressed thumbs-down): candidate 0 of 0, stable 0 of 0; E = 1; margin 0.5 points: nothing to go by yet"
+        in text
+    )
+
+
+def test_what_it_waits_for_is_told_while_it_waits() -> None:
+    assert "proof: look 1 of 6 is due in 60 min; window at most 14d" in told(canary(canary_at=NOW - timedelta(hours=47)))
+    assert "look 1 of 6 is due, and waits for evidence" in told(canary())
+    proved = Look(number=1, at=T0, guards=(LookAt(metric="error", z=3.0, boundary=1.9, information=1.0),))
+    assert "the proof was reached at a planned look" in told(canary(looks=(proved,)))
+    missed = tuple(replace(proved, number=n, guards=(LookAt(metric="error", z=0.0, boundary=1.9, information=n),)) for n in range(1, 7))
+    assert "all 6 looks were taken" in told(canary(looks=missed))
+    assert "proof:" not in told(canary(phase=Phase.SOAK, split=0.95)), "nobody looks in soak"
+    assert "proof:" not in told(canary(phase=Phase.NOT_PROVED, ended_at=NOW))
+
+
+def test_the_last_decision_comes_first_and_all_of_them_last() -> None:
+    first, last = decision(verb=Verb.ADVANCE, reason="ShadowPassed", sentence="1000 pairs"), decision()
+    lines = told(canary(reason="Why: so"), SEEN, None, first, last).splitlines()
+    assert lines[1] == "last decision: hold (TimeNotServed) 3 min ago: canary step 1 of 3"
+    assert lines[2] == "reason: Why: so"
+    assert lines[-2:] == ["  13:57:00 advance (ShadowPassed) 1000 pairs", "  13:57:00 hold (TimeNotServed) canary step 1 of 3"]
+
+
+def test_short_windows_and_arms_that_do_not_fit_are_said_aloud() -> None:
+    short = canary(plan=Plan(name="demo", guards=GUARDS, unsafe_short_windows=True))
+    assert "plan `demo` has unsafe_short_windows" in told(short)
+    lost = replace(SEEN, exposure=(Exposure(period=1, split=0.05, candidate=4000, stable=48_000),))
+    assert "sample ratio: E = " in told(canary(), lost)
+    assert "sample ratio" not in told(canary())
+
+
+def test_a_shadow_is_told_in_pairs() -> None:
+    found = ShadowEvidence(pairs=40, candidate_only=3, stable_only=2, unscored=5, not_comparable=7)
+    text = told(rollout(phase=Phase.SHADOW, plan=PLAN), Evidence(rollout="ro_1", shadow=found))
+    assert "shadow: 40 pairs of 100 scored; only the candidate failed in 3, only stable in 2; 7 not comparable, 5 unscored" in text
+    assert "exposed:" not in text, "no user saw it"
+
+
+def test_a_baseline_is_told_by_cause_with_the_means_that_hid_it() -> None:
+    found = BaselineEvidence(
+        cases=60,
+        pending=0,
+        suspects=5,
+        errors=1,
+        positive=2,
+        confirmed=(flip("ca_1"), flip("ca_2"), flip("ca_3", cause="key_renamed")),
+        content_stable=0.905,
+        content_candidate=0.958,
+        noise_floor=0.041,
+    )
+    assert describe_baseline(found) == [
+        "baseline: 3 confirmed negative flips among 60 prompts (5 suspects run again, about 2 prompts better, 1 not scored)",
+        "  2 x fence_added",
+        "  1 x key_renamed",
+        "  mean content score: stable 0.905, candidate 0.958",
+        "  noise floor: stable against itself flips 4.1 % of prompts in a single run",
+    ]
+    assert describe_baseline(BaselineEvidence(cases=0, pending=0)) == ["baseline: no frozen baseline"]
+    assert describe_baseline(BaselineEvidence(cases=9, pending=4)) == ["baseline: 4 calls still to make over 9 prompts"]
+    assert found.confirmed[0].cause in told(rollout(phase=Phase.REJECTED, plan=PLAN), Evidence(rollout="ro_1"), found)
+
+
+# ── for machines ──
+
+
+def test_json_has_everything_but_the_salt() -> None:
+    found = as_json(
+        canary(held=Held(reason="HeldByHuman", by="ada", since_at=T0)), SEEN, BaselineEvidence(cases=1, pending=0), [decision()]
+    )
+    text = json.dumps(found, allow_nan=False)
+    assert SALT not in text
+    assert "salt" not in found["rollout"]
+    assert found["rollout"]["phase"] == "canary"
+    assert found["evidence"]["guards"][0]["tallies"][0]["candidate_events"] == 80
+    assert found["decisions"][0]["reason"] == "TimeNotServed"
+    assert found["baseline"]["cases"] == 1
+
+
+def gateway(name: str, revision: int, seconds_ago: float) -> GatewayAck:
+    return GatewayAck(name, revision, T0, NOW - timedelta(seconds=seconds_ago), "127.0.0.1:8700", 1)
+
+
+def test_a_summary_has_routes_rollouts_and_gateways_and_no_secret() -> None:
+    flags = {"summarizer": Flag(route="summarizer", revision=3, stable=OLD, candidate=NEW, rollout="ro_1", split=0.05, salt=SALT)}
+    found = summary(7, flags, [canary()], [gateway("gw-1", 7, 1)])
+    assert SALT not in json.dumps(found)
+    assert found["revision"] == 7
+    assert found["routes"] == {"summarizer": {"stable": str(OLD), "candidate": str(NEW), "split": 0.05, "rollout": "ro_1"}}
+    assert found["rollouts"] == [{"id": "ro_1", "route": "summarizer", "phase": "canary", "candidate": str(NEW), "reason": ""}]
+    assert found["gateways"][0]["gateway"] == "gw-1"
+    assert found["gateways"][0]["seen_at"].startswith("2026-03-03T")
+
+
+def test_a_gateway_is_live_behind_or_silent() -> None:
+    assert describe_gateway(gateway("gw", 7, 1), 7, NOW) == "gateway gw on 127.0.0.1:8700: revision 7"
+    assert describe_gateway(gateway("gw", 6, 1), 7, NOW).endswith("revision 6, behind: the store is at 7")
+    assert describe_gateway(gateway("gw", 6, 600), 7, NOW).endswith("revision 6, not heard of for 10 min")
+    assert silent_s(gateway("gw", 7, 9), NOW) is None
+    assert silent_s(gateway("gw", 7, 11), NOW) == 11

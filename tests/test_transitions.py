@@ -1,0 +1,243 @@
+"""What a decision or a human's word does to a rollout and its flag: every verb from every phase, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from detent.errors import Exit, Refused
+from detent.terms import Decision, Flag, Held, Look, Phase, Rollout, Verb, Version
+from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
+from playbook import CANDIDATE, PLAN, STABLE
+from records import T0
+
+OPEN = (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.CANARY, Phase.SOAK)
+ENDED = tuple(phase for phase in Phase if phase not in OPEN)
+SPLIT = {Phase.CANARY: 0.25, Phase.SOAK: 0.95}
+LATER = T0 + timedelta(days=3)
+BY = "ada@example.com"
+
+
+def at(phase: Phase, **more: Any) -> Rollout:
+    """A rollout that stands in this phase, in step 2 of 3 where that is the canary."""
+    reached_canary = phase in (Phase.CANARY, Phase.SOAK, Phase.DONE, Phase.ROLLED_BACK, Phase.NOT_PROVED)
+    values: dict[str, Any] = {
+        "phase": phase,
+        "step": 1 if phase is Phase.CANARY else 0,
+        "split": SPLIT.get(phase, 0.0),
+        "period": 2 if reached_canary else 0,
+        "canary_at": T0 if reached_canary else None,
+        "ended_at": T0 if phase.terminal else None,
+        "reason": "LimitReached: canary reached at_most" if phase is Phase.NOT_PROVED else "",
+    }
+    return Rollout(
+        id="ro_1",
+        route="summarizer",
+        owner="owner@example.com",
+        stable=STABLE,
+        candidate=CANDIDATE,
+        plan=replace(PLAN, approve=("baseline", "shadow", "canary", "soak")),
+        salt="grain",
+        opened_at=T0,
+        entered_at=T0,
+        **values | more,
+    )
+
+
+PINNED = Flag(route="summarizer", revision=7, stable=STABLE, written_at=T0)
+
+
+def flag(rollout: Rollout) -> Flag:
+    return flag_for(rollout, PINNED)
+
+
+def decided(verb: Verb, reason: str = "Because") -> Decision:
+    return Decision(rollout="ro_1", verb=verb, reason=reason, sentence="it is so", at=LATER, evidence_digest="")
+
+
+def human(verb: str, rollout: Rollout, why: str = "") -> Rollout:
+    return HUMAN_VERBS[verb](rollout, BY, why, LATER)
+
+
+# ── decisions ──
+
+
+def test_the_way_up_one_decision_at_a_time() -> None:
+    rollout = at(Phase.PROPOSED)
+    way = []
+    for verb in [Verb.ADVANCE] * 5 + [Verb.PROMOTE, Verb.FINISH]:
+        rollout = after(rollout, decided(verb), LATER)
+        way.append((rollout.phase.value, rollout.step, rollout.split, rollout.period, flag(rollout).shadow))
+        assert rollout.entered_at == LATER
+    assert way == [
+        ("baseline", 0, 0.0, 0, 0.0),
+        ("shadow", 0, 0.0, 0, 0.1),
+        ("canary", 0, 0.05, 1, 0.0),
+        ("canary", 1, 0.25, 2, 0.0),
+        ("canary", 2, 0.50, 3, 0.0),
+        ("soak", 0, 0.95, 4, 0.0),
+        ("done", 0, 0.0, 5, 0.0),
+    ]
+    assert rollout.ended_at == LATER
+    assert flag(rollout) == replace(PINNED, stable=CANDIDATE)
+
+
+def test_the_canary_began_with_its_first_step() -> None:
+    first = after(at(Phase.SHADOW), decided(Verb.ADVANCE), LATER)
+    assert first.canary_at == LATER
+    second = after(first, decided(Verb.ADVANCE), LATER + timedelta(days=2))
+    assert (second.canary_at, second.entered_at) == (LATER, LATER + timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    ("verb", "end"),
+    [
+        (Verb.ROLL_BACK, Phase.ROLLED_BACK),
+        (Verb.REJECT, Phase.REJECTED),
+        (Verb.NOT_PROVED, Phase.NOT_PROVED),
+        (Verb.VOID, Phase.VOID),
+    ],
+)
+@pytest.mark.parametrize("phase", OPEN)
+def test_every_end_but_done_leaves_all_traffic_on_stable(verb: Verb, end: Phase, phase: Phase) -> None:
+    moved = after(at(phase, held=Held(reason="HeldByHuman", by=BY, since_at=T0)), decided(verb, "Why"), LATER)
+    assert (moved.phase, moved.split, moved.ended_at, moved.held, moved.reason) == (end, 0.0, LATER, None, "Why: it is so")
+    assert flag(moved) == PINNED
+
+
+def test_a_hold_of_detents_own_is_shown_while_somebody_is_needed_and_ends_with_its_cause() -> None:
+    held = after(at(Phase.SHADOW), decided(Verb.HOLD, "AwaitingApproval"), LATER)
+    assert held.held == Held(reason="AwaitingApproval", by="detent", since_at=LATER, why="it is so")
+    assert after(held, decided(Verb.HOLD, "AwaitingApproval"), LATER + timedelta(hours=1)) == held, "said once, not at every look"
+    assert after(held, decided(Verb.HOLD, "TimeNotServed"), LATER).held is None
+    assert after(held, decided(Verb.ADVANCE), LATER).held is None
+
+
+@pytest.mark.parametrize("reason", sorted(HOLDING_REASONS))
+def test_a_hold_of_detents_own_never_replaces_a_humans(reason: str) -> None:
+    by_human = human("hold", at(Phase.CANARY), "release freeze")
+    assert after(by_human, decided(Verb.HOLD, reason), LATER) == by_human
+
+
+@pytest.mark.parametrize("phase", ENDED)
+def test_what_has_ended_stays_as_it_is(phase: Phase) -> None:
+    assert after(at(phase), decided(Verb.HOLD, "Ended"), LATER) == at(phase)
+
+
+def test_a_look_is_kept_with_the_decision_that_it_was_taken_for() -> None:
+    look = Look(number=1, at=LATER)
+    assert after(at(Phase.CANARY), replace(decided(Verb.HOLD), look=look), LATER).looks == (look,)
+
+
+# ── flags ──
+
+
+@pytest.mark.parametrize("phase", ENDED)
+def test_a_split_is_zero_and_the_rollout_gone_from_the_flag_in_every_end(phase: Phase) -> None:
+    obeyed = flag(at(phase))
+    assert (obeyed.split, obeyed.shadow, obeyed.candidate, obeyed.rollout, obeyed.salt) == (0.0, 0.0, None, None, "")
+    assert obeyed.stable == (CANDIDATE if phase is Phase.DONE else STABLE)
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_while_open_the_flag_says_what_the_rollout_says(phase: Phase) -> None:
+    obeyed = flag(at(phase))
+    assert (obeyed.stable, obeyed.candidate, obeyed.rollout, obeyed.salt) == (STABLE, CANDIDATE, "ro_1", "grain")
+    assert (obeyed.split, obeyed.period) == (SPLIT.get(phase, 0.0), at(phase).period)
+    assert obeyed.shadow == (PLAN.shadow.share if phase is Phase.SHADOW else 0.0)
+
+
+def test_the_flag_of_an_ended_rollout_leaves_the_pin_of_the_route_alone() -> None:
+    later_pin = replace(PINNED, stable=Version("acme", "acme-2026-09-01"))
+    assert flag_for(at(Phase.REJECTED), later_pin) == later_pin
+
+
+# ── what a human says ──
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_a_human_rolls_back_from_every_phase(phase: Phase) -> None:
+    moved = human("roll_back", at(phase), "it got worse")
+    assert moved.phase is (Phase.ROLLED_BACK if phase in (Phase.CANARY, Phase.SOAK) else Phase.ABORTED)
+    assert (moved.split, moved.ended_at, moved.reason) == (0.0, LATER, "RolledBackByHuman: ada@example.com: it got worse")
+    assert flag(moved) == PINNED
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_a_human_aborts_from_every_phase(phase: Phase) -> None:
+    moved = human("abort", at(phase))
+    assert (moved.phase, moved.split, moved.reason) == (Phase.ABORTED, 0.0, "AbortedByHuman: ada@example.com")
+    assert flag(moved) == PINNED
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_a_human_holds_and_resumes_in_every_phase_and_nothing_else_moves(phase: Phase) -> None:
+    held = human("hold", at(phase), "release freeze")
+    assert held.held == Held(reason="HeldByHuman", by=BY, since_at=LATER, why="release freeze")
+    assert flag(held) == flag(at(phase)), "a hold moves no traffic"
+    assert human("resume", held) == at(phase)
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_there_is_nothing_to_resume_unless_a_human_held_it(phase: Phase) -> None:
+    with pytest.raises(Refused, match="is not held by anyone"):
+        human("resume", at(phase))
+    detents_own = at(phase, held=Held(reason="AwaitingApproval", by="detent", since_at=T0))
+    with pytest.raises(Refused, match="it waits for AwaitingApproval"):
+        human("resume", detents_own)
+
+
+@pytest.mark.parametrize(
+    ("phase", "stage"), [(Phase.PROPOSED, "baseline"), (Phase.BASELINE, "shadow"), (Phase.SHADOW, "canary"), (Phase.CANARY, "soak")]
+)
+def test_a_yes_is_for_the_stage_that_comes_next(phase: Phase, stage: str) -> None:
+    approved = human("approve", at(phase))
+    assert approved == at(phase, approved=(stage,))
+    assert human("approve", approved) == approved, "said twice, counted once"
+    with pytest.raises(Refused, match="waits for no approval"):
+        human("approve", replace(at(phase), plan=PLAN))
+
+
+def test_soak_waits_for_no_approval() -> None:
+    with pytest.raises(Refused, match="waits for no approval"):
+        human("approve", at(Phase.SOAK))
+
+
+@pytest.mark.parametrize("phase", [Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.SOAK])
+def test_only_a_canary_can_be_promoted_on_a_humans_word(phase: Phase) -> None:
+    with pytest.raises(Refused, match="nobody can promote it yet"):
+        human("promote", at(phase))
+
+
+def test_a_canary_can_be_promoted_unproved_once_its_first_window_is_served() -> None:
+    rollout = at(Phase.CANARY)
+    first_window = rollout.plan.canary.steps[0].at_least
+    early = T0 + timedelta(seconds=first_window - 1)
+    with pytest.raises(Refused, match="has not served its first canary window"):
+        HUMAN_VERBS["promote"](rollout, BY, "I like it", early)
+    moved = HUMAN_VERBS["promote"](rollout, BY, "reviewed by hand", T0 + timedelta(seconds=first_window))
+    assert (moved.phase, moved.split, moved.period) == (Phase.SOAK, 0.95, 3)
+    assert moved.reason == "PromotedUnproved: ada@example.com: reviewed by hand"
+    assert not moved.proved
+
+
+def test_what_was_not_proved_can_still_be_promoted_unproved_unless_it_never_saw_a_canary() -> None:
+    moved = human("promote", at(Phase.NOT_PROVED))
+    assert (moved.phase, moved.split, moved.ended_at) == (Phase.SOAK, 0.95, None)
+    assert moved.reason == "PromotedUnproved: ada@example.com"
+    with pytest.raises(Refused, match="has ended as not_proved"):
+        human("promote", at(Phase.NOT_PROVED, canary_at=None))
+
+
+@pytest.mark.parametrize("verb", sorted(HUMAN_VERBS))
+@pytest.mark.parametrize("phase", ENDED)
+def test_what_has_ended_listens_to_nobody(verb: str, phase: Phase) -> None:
+    if (verb, phase) == ("promote", Phase.NOT_PROVED):
+        return
+    with pytest.raises(Refused, match=f"has ended as {phase}: nothing to {verb.replace('_', ' ')}") as refused:
+        human(verb, at(phase))
+    assert refused.value.exit is Exit.REFUSED
+    assert "detent explain ro_1" in str(refused.value)
