@@ -1,0 +1,287 @@
+"""Spool -> journal, minute sums, units, label counts: exactly once, wherever it is killed.
+
+Journal rows come first, and putting them again changes nothing; then one transaction of the state stores what a batch adds together with
+the spool position that it was read up to. Whoever starts after a kill reads on from the position and folds the same entries the same way.
+
+A leg whose writer died without a result becomes `lost`, once, at its spool's last sign of life. Units are sealed by a watermark: the start
+of a pass that drained every spool, less a grace for entries that were on their way to the disk.
+"""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from detent.errors import Conflict
+from detent.evidence import METRICS, Metric
+from detent.evidence.minutes import minute_sums
+from detent.evidence.units import Changes, UnitFold, UnitKey, Units, bucket_of, unit_of
+from detent.store import Store
+from detent.store.spool import Position, Spooled, iter_spool, retire, retired, segments, spool_dirs, spool_end, writer_alive
+from detent.store.tallies import Batch, SpoolMark, SpoolMove
+from detent.terms import Feedback, Guard, Intent, Outcome, Result, micros
+
+BATCH_ENTRIES = 2000
+BATCH_BODY_BYTES = 16 * 2**20
+GRACE_US = 500_000
+"""How long an entry may take from its time stamp to the disk and still count for a unit that is just due."""
+
+OPEN_LEGS = 50_000
+"""How many intents are kept in memory until their results come; others are looked up in the journal."""
+
+LOST = "the gateway ended before the leg did"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What a pass did: entries stored, units sealed, legs found lost; results without an intent (`orphans`), frames not understood."""
+
+    entries: int = 0
+    sealed: int = 0
+    lost: int = 0
+    orphans: int = 0
+    unreadable: int = 0
+
+    def __add__(self, other: Ingested) -> Ingested:
+        return Ingested(
+            entries=self.entries + other.entries,
+            sealed=self.sealed + other.sealed,
+            lost=self.lost + other.lost,
+            orphans=self.orphans + other.orphans,
+            unreadable=self.unreadable + other.unreadable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One entry as it was read: from which spool, at what time, up to where."""
+
+    at_us: int
+    spool: str
+    found: Spooled
+
+
+@dataclass(slots=True)
+class _Records:
+    """A batch, taken apart by kind. `origins` is what the journal keeps of where an id was first read."""
+
+    intents: list[Intent] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    feedback: list[tuple[str, Feedback]] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+class Ingester:
+    """Reads every spool under a directory into the store. A second one at work on the same spools does no harm: it loses, and reads on."""
+
+    def __init__(
+        self,
+        store: Store,
+        spool_root: Path,
+        clock: Callable[[], datetime],
+        *,
+        metrics: Mapping[str, Metric] = METRICS,
+        batch: int = BATCH_ENTRIES,
+    ) -> None:
+        self._state, self._journal = store.state, store.journal
+        self._root, self._clock, self._metrics, self._batch = spool_root, clock, metrics, batch
+        self._marks: dict[str, SpoolMark] | None = None
+        self._open: dict[str, Intent] = {}
+        self._guards: dict[str, Sequence[Guard]] = {}
+
+    def run_once(self) -> Ingested:
+        """One pass: fold in what all spools held when it began, bury dead spools, seal what is due.
+
+        Raises CouldNotRun when the store can't be written; nothing is lost, the next pass begins where the last commit was.
+        """
+        watermark_us = micros(self._clock()) - GRACE_US
+        done = Ingested()
+        try:
+            for step in self._drain():
+                done += step
+        except (Conflict, FileNotFoundError):
+            # Another ingester was here first, or a commit came through although it seemed to fail: ask the store how far it is. Nothing is
+            # sealed on a pass that didn't drain.
+            self._marks = None
+            return done
+        return done + self._seal(watermark_us)
+
+    # ── one pass over the spools ──
+
+    def _drain(self) -> Iterator[Ingested]:
+        if self._marks is None:
+            self._marks = self._state.spool_marks()
+        dirs = spool_dirs(self._root)
+        dead = [name for name, spool in dirs.items() if not writer_alive(spool)]  # asked before the ends: nothing comes after those
+        ends = {name: spool_end(spool) for name, spool in dirs.items()}
+        unfinished = [name for name in dirs if not self._mark(name).finished]
+        readers = [self._read(name, dirs[name], ends[name]) for name in unfinished]
+        # All spools in one order of time: a unit's first exposure may stand in any of them.
+        for chunk in _chunks(heapq.merge(*readers, key=lambda read: read.at_us), self._batch):
+            yield self._fold(chunk)
+        for name in unfinished:
+            _remove_read(dirs[name], self._mark(name).position)
+        for name in dead:
+            if not self._mark(name).finished:
+                yield self._bury(name)
+            retire(dirs[name])
+        # Retired first, so that nobody can read a spool again whose mark is gone.
+        for name, spool in retired(self._root).items():
+            self._state.forget_spool(name)
+            shutil.rmtree(spool)
+            self._marks.pop(name, None)
+
+    def _mark(self, name: str) -> SpoolMark:
+        return (self._marks or {}).get(name, SpoolMark())
+
+    def _read(self, name: str, spool: Path, end: Position) -> Iterator[_Read]:
+        mark = self._mark(name)
+        at_us = mark.last_us
+        for found in iter_spool(spool, mark.position, end):
+            at_us = found.entry.at_us if found.entry is not None else at_us
+            yield _Read(at_us, name, found)
+
+    def _fold(self, chunk: Sequence[_Read]) -> Ingested:
+        records, moves = _take_apart(chunk), self._moves(chunk)
+        self._journal.put(records.intents, records.results, [said for _, said in records.feedback], origins=records.origins)
+        orphans = self._store(records, moves)
+        unreadable = sum(read.found.entry is None for read in chunk)
+        return Ingested(entries=len(chunk) - unreadable, orphans=orphans, unreadable=unreadable)
+
+    def _moves(self, chunk: Sequence[_Read]) -> list[SpoolMove]:
+        after: dict[str, SpoolMark] = {}
+        for read in chunk:
+            former = after.get(read.spool) or self._mark(read.spool)
+            after[read.spool] = SpoolMark(read.found.after, max(former.last_us, read.at_us))
+        return [SpoolMove(name, self._mark(name), mark) for name, mark in after.items()]
+
+    def _bury(self, name: str) -> Ingested:
+        """The writer is dead and all it wrote is folded in: what has no result never will have one."""
+        mark = self._mark(name)
+        # Those found lost before a kill between journal and state come again, and are folded now.
+        lost = [
+            Result(leg=intent.leg, at_us=max(intent.at_us, mark.last_us), outcome=Outcome.LOST, error=LOST)
+            for intent in self._journal.unresolved(name)
+        ]
+        self._journal.put(results=lost)
+        self._store(_Records(results=lost), [SpoolMove(name, mark, replace(mark, finished=True))])
+        return Ingested(lost=len(lost))
+
+    def _seal(self, watermark_us: int) -> Ingested:
+        sealed = 0
+        while n := self._state.seal(watermark_us, lambda row: bucket_of(row, self._metrics.get(row.guard)), limit=self._batch):
+            sealed += n
+            if n < self._batch:
+                break
+        return Ingested(sealed=sealed)
+
+    # ── one batch into the state ──
+
+    def _store(self, records: _Records, moves: Sequence[SpoolMove]) -> int:
+        """Fold records that are in the journal, with their spools' moves. Returns how many results belong to no known intent."""
+        legs = self._intents_of(records)
+        ended = [(legs[result.leg], result) for result in records.results if result.leg in legs]
+        aimed = self._aimed(records)
+        keys = {key for intent in (*records.intents, *(intent for intent, _ in ended)) if (key := unit_of(intent))}
+        keys |= {key for _, key in aimed}
+        self._load_guards({key.rollout for key in keys})
+
+        def work(units: Units) -> Changes:
+            fold = UnitFold(units, self._guards, self._metrics)
+            for intent in records.intents:
+                fold.intent(intent)
+            for intent, result in ended:
+                fold.result(intent, result)
+            for said, key in aimed:
+                fold.feedback(said, key)
+            return fold.changes()
+
+        batch = Batch(moves=moves, minutes=minute_sums(records.intents, ended), answered=_answered(ended), units=keys)
+        self._state.fold(batch, work)
+        if self._marks is not None:
+            self._marks.update({move.name: move.after for move in moves})
+        self._keep_open(records)
+        return len(records.results) - len(ended)
+
+    def _intents_of(self, records: _Records) -> dict[str, Intent]:
+        """The intents of the legs that ended, from this batch, from memory or from the journal."""
+        here = {intent.leg: intent for intent in records.intents}
+        wanted = {result.leg for result in records.results}
+        known = {leg: intent for leg in wanted if (intent := here.get(leg) or self._open.get(leg)) is not None}
+        return known | self._journal.intents(wanted - known.keys())
+
+    def _keep_open(self, records: _Records) -> None:
+        if len(self._open) > OPEN_LEGS:
+            self._open.clear()
+        self._open.update({intent.leg: intent for intent in records.intents})
+        for result in records.results:
+            self._open.pop(result.leg, None)
+
+    def _aimed(self, records: _Records) -> list[tuple[Feedback, UnitKey]]:
+        """Feedback with the units that it is about; what a client sent twice under one id counts where it was first read."""
+        if not records.feedback:
+            return []
+        first = self._journal.origins({said.id for _, said in records.feedback})
+        new = [said for origin, said in records.feedback if first.get(said.id) == origin]
+        targets = self._journal.targets(
+            exchanges={said.exchange for said in new if said.exchange is not None},
+            sessions={said.session for said in new if said.exchange is None and said.session is not None},
+        )
+        return [(said, key) for said in new for key in targets.get(said.exchange or said.session or "", ())]
+
+    def _load_guards(self, rollouts: set[str]) -> None:
+        # A plan is fixed when its rollout opens, so what is known stays known.
+        if rollouts - self._guards.keys():
+            self._guards |= {rollout.id: rollout.plan.guards for rollout in self._state.rollouts()}
+
+
+def _chunks(reads: Iterable[_Read], entries: int) -> Iterator[list[_Read]]:
+    """Batches of at most so many entries, and about so many bytes of bodies."""
+    chunk: list[_Read] = []
+    held = 0
+    for read in reads:
+        chunk.append(read)
+        if isinstance(result := read.found.entry, Result):
+            held += len(result.request_body or b"") + len(result.answer_body or b"")
+        if len(chunk) >= entries or held >= BATCH_BODY_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _take_apart(chunk: Sequence[_Read]) -> _Records:
+    records = _Records()
+    for read in chunk:
+        match read.found.entry:
+            case Intent() as intent:
+                records.intents.append(intent)
+                records.origins[intent.leg] = read.spool
+            case Result() as result:
+                records.results.append(result)
+            case Feedback() as said:
+                after = read.found.after
+                origin = f"{read.spool}:{after.segment}:{after.offset}"
+                records.feedback.append((origin, said))
+                records.origins.setdefault(said.id, origin)
+    return records
+
+
+def _answered(ended: Iterable[tuple[Intent, Result]]) -> Counter[tuple[str, str, str]]:
+    """Complete answers by (rollout, model sent, model that says it answered)."""
+    return Counter(
+        (intent.rollout, intent.model, result.answered_model)
+        for intent, result in ended
+        if intent.rollout is not None and result.outcome is Outcome.COMPLETE and result.answered_model is not None
+    )
+
+
+def _remove_read(spool: Path, position: Position) -> None:
+    for number, path in segments(spool).items():
+        if number < position.segment:
+            path.unlink(missing_ok=True)

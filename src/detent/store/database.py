@@ -1,0 +1,202 @@
+"""One database behind a URL: connections, transactions, upserts. The only place that knows SQLite from PostgreSQL.
+
+SQLite connections are pooled (a QueuePool: opening one costs four pragmas and loses the page cache, and SQLAlchemy hands one to a single
+thread at a time, so the ingester's, the controller's and the flag thread of one process each use their own). Never fork with a store open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from detent.errors import CouldNotRun, InvalidInput
+from detent.store.schema import SCHEMA_VERSION, counters, meta, metadata
+
+BUSY_S = 10.0
+_TURN_S = 0.002
+_SCHEMA_LOCK = 0x6465_7465_6E74  # PostgreSQL advisory lock: "detent" in ASCII
+
+Row = Mapping[str, Any]
+
+
+class Database:
+    """An engine with Detent's rules: short read transactions, and write transactions that are writers from their first statement."""
+
+    def __init__(self, url: URL, *, durable: bool) -> None:
+        """`durable` makes SQLite wait for the disk at each commit (state); else a power cut may take the last commits (journal)."""
+        self.url = url
+        self.sqlite = url.get_backend_name() == "sqlite"
+        try:
+            self.engine = _sqlite_engine(url, durable=durable) if self.sqlite else create_engine(url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise CouldNotRun(
+                f"no driver for this store: `{error.name}`", hint="install it with `pip install 'detent[postgres]'`"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction: one snapshot for all its statements. Raises CouldNotRun for what the database refuses."""
+        engine = self.engine if self.sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with _translated(self.url), engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction, committed at the end of the block. IntegrityError is left to the caller; all else becomes CouldNotRun."""
+        with _translated(self.url), self.engine.execution_options(writes=True).begin() as connection:
+            yield connection
+
+    def create(self, tables: Sequence[Table]) -> None:
+        """Make the tables that are missing. Raises CouldNotRun when the store was written by a newer Detent."""
+        with self._making(), self.write() as connection:
+            if not self.sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            if inspect(connection).has_table(meta.name):
+                found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema"))
+                if found is not None and int(found) > SCHEMA_VERSION:
+                    raise CouldNotRun(
+                        f"the store was written by a newer Detent: schema `{found}`, this one knows {SCHEMA_VERSION}",
+                        hint="run the newer Detent; nothing was changed",
+                    )
+            metadata.create_all(connection, tables=list(tables))
+            insert_missing(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
+            if counters in tables:
+                insert_missing(connection, counters, [{"name": "revision", "n": 0}, {"name": "ingest", "n": 0}])
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """One process at a time turns a new file into a WAL database: SQLite doesn't wait for its turn there."""
+        if not self.sqlite:
+            yield
+            return
+        path = Path(str(self.url.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(f"{path.name}-making"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def parse_url(url: str) -> URL:
+    """The database a store URL names. Raises InvalidInput for one that Detent can't use."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        raise InvalidInput(f"not a store URL: `{url}`", hint="write sqlite:///DIR/state.db or postgresql://HOST/DATABASE") from None
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise InvalidInput(f"not a database that Detent uses: `{backend}`", hint="use sqlite:///DIR/state.db or postgresql://...")
+    if not parsed.database or parsed.database == ":memory:":
+        raise InvalidInput(f"a store needs a file: `{url}`", hint="write sqlite:///DIR/state.db")
+    return parsed
+
+
+# ── rows in, by key ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert the rows whose primary key isn't there yet; the others stay as they are."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, add: Sequence[str] = ()) -> None:
+    """Insert rows; where the primary key is there, the columns given replace the former ones; those in `add` are added to them.
+
+    All rows have the same columns.
+    """
+    if not rows:
+        return
+    insert = _insert(connection, table)
+    keys = {column.name for column in table.primary_key.columns}
+    new = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+    setting = {name: table.c[name] + value if name in add else value for name, value in new.items()}
+    connection.execute(insert.on_conflict_do_update(index_elements=sorted(keys), set_=setting), list(rows))
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+# ── errors, at one seam ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _translated(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()[0] if error.orig is not None else str(error)
+        raise CouldNotRun(
+            f"the store `{url.render_as_string(hide_password=True)}` refused: {said}",
+            hint="gateways go on serving the flags they know; see whether the database, its disk and its permissions are well",
+        ) from error
+
+
+# ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sqlite_engine(url: URL, *, durable: bool) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+    synchronous: Literal["FULL", "NORMAL"] = "FULL" if durable else "NORMAL"
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # else the driver decides for itself when a transaction begins
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "cache_size=-16000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            _begin_immediate(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Become the writer, waiting up to `BUSY_S`. A deferred transaction that turns into a writer later can be refused without a wait.
+
+    Asked every 2 ms instead of by SQLite's own back-off (up to 100 ms): next to a busy ingester a rollback would miss the gaps.
+    """
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    until = time.monotonic() + BUSY_S
+    raw.execute("PRAGMA busy_timeout=0").close()
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE").close()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise CouldNotRun(
+                        f"the store `{connection.engine.url.database}` refused a write: {error}",
+                        hint="another process may hold a write transaction open; see who with `fuser`",
+                    ) from error
+            time.sleep(_TURN_S)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}").close()

@@ -1,0 +1,300 @@
+"""The tables of state and journal: one SQLAlchemy Core schema, for SQLite and PostgreSQL alike.
+
+Values are stored as key columns plus, where a value is read whole, a JSON `body` of the dataclass in `detent.terms`. Times are integer
+microseconds UTC. Only flags, rollouts and running values are ever updated; all else is appended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    literal_column,
+)
+
+SCHEMA_VERSION = 1
+"""Raised by every change of a table; a store of a newer version is refused."""
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only in a column that is exactly INTEGER PRIMARY KEY.
+_Counting = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _keyed(name: str, *columns: Column[Any] | Index | PrimaryKeyConstraint) -> Table:
+    """A table that is only ever looked up by its primary key: on SQLite its rows are stored in the key's own tree."""
+    return Table(name, metadata, *columns, sqlite_with_rowid=False)
+
+
+def _text(name: str, **how: Any) -> Column[str]:
+    return Column(name, Text, nullable=False, **how)
+
+
+def _int(name: str, **how: Any) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, **how)
+
+
+meta = _keyed("meta", Column("name", String(40), primary_key=True), _text("value"))
+"""Schema version and the installation's identity key."""
+
+counters = _keyed("counters", Column("name", String(40), primary_key=True), _int("n"))
+"""The store-wide flag revision; on PostgreSQL also the row that makes ingesters take turns."""
+
+# ── state: flags, rollouts, decisions ───────────────────────────────────────────────────────────────────────────────
+
+manifests = Table(
+    "manifests", metadata, Column("id", _Counting, primary_key=True), _text("text"), _text("digest"), _int("at_us"), _text("by")
+)
+
+flags = _keyed("flags", Column("route", Text, primary_key=True), _int("revision"), _text("body"))
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("route"),
+    Column("open", Boolean, nullable=False),
+    _int("revision"),
+    _int("opened_us"),
+    _text("body"),
+)
+# One open rollout a route, kept by the database itself.
+Index("one_open_rollout", rollouts.c.route, unique=True, sqlite_where=rollouts.c.open, postgresql_where=rollouts.c.open)
+
+share_periods = _keyed(
+    "share_periods",
+    _text("rollout"),
+    _int("period"),
+    Column("split", Float(53), nullable=False),
+    _int("from_us"),
+    Column("until_us", BigInteger),
+    PrimaryKeyConstraint("rollout", "period"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _Counting, primary_key=True),
+    _text("rollout", index=True),
+    _int("at_us"),
+    _text("body"),
+    Column("evidence", LargeBinary, nullable=False),
+)
+
+audit = Table(
+    "audit", metadata, Column("id", _Counting, primary_key=True), _int("at_us"), _text("by"), _text("what"), Column("rollout", Text)
+)
+
+gateways = _keyed(
+    "gateways",
+    Column("gateway", Text, primary_key=True),
+    _int("revision"),
+    _int("applied_us"),
+    _int("seen_us"),
+    _int("pid"),
+    _text("address"),
+)
+
+acks = _keyed("acks", _text("gateway"), _int("revision"), _int("applied_us"), PrimaryKeyConstraint("gateway", "revision"))
+"""The first time that each gateway served each revision."""
+
+# ── state: baselines, runs, pairs ───────────────────────────────────────────────────────────────────────────────────
+
+baselines = Table(
+    "baselines", metadata, Column("id", _Counting, primary_key=True), _text("route", index=True), _text("digest"), _text("body")
+)
+
+runs = _keyed(
+    "runs",
+    _text("rollout"),
+    _text("case"),
+    _text("arm"),
+    _text("stage"),
+    _int("repeat"),
+    _text("body"),
+    PrimaryKeyConstraint("rollout", "case", "arm", "stage", "repeat"),
+)
+
+pairs = _keyed("pairs", _text("rollout"), _text("exchange"), _text("body"), PrimaryKeyConstraint("rollout", "exchange"))
+
+# ── state: what the ingester keeps ──────────────────────────────────────────────────────────────────────────────────
+
+spools = _keyed(
+    "spools",
+    Column("name", Text, primary_key=True),
+    _int("segment"),
+    _int("offset"),
+    _int("last_us"),
+    Column("finished", Boolean, nullable=False),
+)
+"""How far each spool is folded in; written in the transaction that stores what was read. `last_us`: its last sign of life."""
+
+exposed = _keyed(
+    "exposed",
+    _text("rollout"),
+    _text("unit"),
+    _text("kind"),
+    _text("arm"),
+    _int("period"),
+    _int("first_us"),
+    Column("saw_candidate", Boolean, nullable=False),
+    PrimaryKeyConstraint("rollout", "unit"),
+)
+"""One row per randomised unit of a rollout: its first exposure, and whether it was ever assigned to the candidate since."""
+
+units = _keyed(
+    "units",
+    _text("rollout"),
+    _text("unit"),
+    _text("guard"),
+    _int("due_us"),
+    _int("said"),
+    _int("events"),
+    Column("total", Float(53), nullable=False),
+    Column("bucket", BigInteger),
+    PrimaryKeyConstraint("rollout", "unit", "guard"),
+)
+"""One row per (rollout, unit, guard): the running value until `due_us`; `bucket` is set once, when the unit bets (is sealed)."""
+Index("units_due", units.c.due_us, sqlite_where=units.c.bucket.is_(None), postgresql_where=units.c.bucket.is_(None))
+
+exposure_counts = _keyed(
+    "exposure_counts",
+    _text("rollout"),
+    _int("period"),
+    _text("arm"),
+    _int("units"),
+    _int("saw_candidate"),
+    PrimaryKeyConstraint("rollout", "period", "arm"),
+)
+
+label_counts = _keyed(
+    "label_counts",
+    _text("rollout"),
+    _text("guard"),
+    _int("period"),
+    _text("slice"),
+    _text("arm"),
+    _int("bucket"),
+    _int("n"),
+    PrimaryKeyConstraint("rollout", "guard", "period", "slice", "arm", "bucket"),
+)
+
+answered = _keyed(
+    "answered",
+    _text("rollout"),
+    _text("sent"),
+    _text("model"),
+    _int("n"),
+    PrimaryKeyConstraint("rollout", "sent", "model"),
+)
+"""Which model said that it answered, by the version sent: what the identity alarm reads."""
+
+minute_sums = _keyed(
+    "minute_sums",
+    _int("minute_us"),
+    _text("route"),
+    _text("rollout"),
+    _text("role"),
+    _text("arm"),
+    _text("version"),
+    _text("body"),
+    PrimaryKeyConstraint("route", "minute_us", "rollout", "role", "arm", "version"),
+)
+
+# ── journal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+legs = Table(
+    "legs",
+    metadata,
+    Column("leg", Text, primary_key=True),
+    _text("spool"),
+    # the intent
+    _text("exchange"),
+    _int("at_us"),
+    _text("gateway"),
+    _int("revision"),
+    Column("route", Text),
+    Column("rollout", Text),
+    _int("period"),
+    _text("role"),
+    _text("arm"),
+    _text("arm_served"),
+    _text("why"),
+    Column("randomised", Boolean, nullable=False),
+    _text("unit_kind"),
+    _text("unit"),
+    Column("session", Text),
+    Column("user", Text),
+    Column("identity_source", Text),
+    _text("requested"),
+    _text("provider"),
+    _text("model"),
+    _text("endpoint"),
+    Column("stream", Boolean, nullable=False),
+    _int("attempt"),
+    _text("template"),
+    # the result; `outcome` is null until it is known
+    Column("outcome", Text),
+    Column("result_us", BigInteger),
+    Column("status", BigInteger),
+    Column("finish_reason", Text),
+    Column("answered_model", Text),
+    Column("fingerprint", Text),
+    Column("input_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("latency_s", Float(53)),
+    Column("first_byte_s", Float(53)),
+    Column("step", BigInteger),
+    Column("tools_called", Text),
+    Column("repeats_call", Boolean),
+    Column("parse", Text),
+    Column("refusal", Boolean),
+    Column("answer_chars", BigInteger),
+    Column("error", Text),
+)
+Index("legs_exchange", legs.c.exchange)
+Index("legs_route", legs.c.route, legs.c.at_us)
+Index("legs_session", legs.c.session, sqlite_where=legs.c.session.is_not(None), postgresql_where=legs.c.session.is_not(None))
+# Conditions of partial indexes; a query uses the index only when it says the same, literals included.
+UNRESOLVED = legs.c.outcome.is_(None) | (legs.c.outcome == literal_column("'lost'"))
+Index("legs_unresolved", legs.c.spool, sqlite_where=UNRESOLVED, postgresql_where=UNRESOLVED)
+MIRRORED = legs.c.role == literal_column("'mirrored'")
+Index("legs_mirrored", legs.c.rollout, legs.c.result_us, sqlite_where=MIRRORED, postgresql_where=MIRRORED)
+
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("leg", Text, primary_key=True),
+    Column("request", LargeBinary),
+    Column("answer", LargeBinary),
+    Column("request_digest", Text),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("origin"),
+    _int("at_us"),
+    _text("metric"),
+    Column("value", Float(53), nullable=False),
+    Column("exchange", Text, index=True),
+    Column("session", Text, index=True),
+)
+
+JOURNAL_TABLES = (meta, legs, bodies, feedback)
+STATE_TABLES = tuple(table for table in metadata.tables.values() if table not in (legs, bodies, feedback))

@@ -1,0 +1,361 @@
+"""State: what gateways obey (flags), what is under way (rollouts), and what was decided, by whom and why.
+
+Everything is appended, except that flags and rollouts change: flags under one store-wide revision, rollouts by compare-and-set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from detent.errors import Conflict, InvalidInput, Refused
+from detent.store.database import Database, insert_missing, upsert
+from detent.store.findings import Findings
+from detent.store.schema import acks, audit, counters, decisions, flags, gateways, manifests, meta, rollouts, share_periods
+from detent.store.tallies import Tallies
+from detent.terms import Decision, Flag, Rollout, micros, utc
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedManifest:
+    """The pin file that was applied last, as it was written, and on whose word."""
+
+    text: str
+    digest: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a gateway needs, read at one moment: no flag in it is newer or older than `revision` says."""
+
+    revision: int
+    manifest: AppliedManifest | None
+    flags: dict[str, Flag]
+    identity_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAck:
+    """Which revision a gateway serves, since when, and when it was last heard of."""
+
+    gateway: str
+    revision: int
+    applied_at: datetime
+    seen_at: datetime
+    address: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One line of the audit log."""
+
+    at: datetime
+    by: str
+    what: str
+    rollout: str | None
+
+
+class State(Findings, Tallies):
+    """Flags, rollouts, decisions, gateways; with `Findings` (baselines, runs, pairs) and `Tallies` (what the ingester keeps)."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._db.close()
+
+    # ── what gateways obey ──
+
+    def identity_key(self) -> str:
+        """The installation's key for hashing identities: made once, 256 bits, secret."""
+        with self._db.read() as c:
+            found = _identity_key(c)
+        if found:
+            return found
+        with self._db.write() as c:
+            insert_missing(c, meta, [{"name": "identity_key", "value": secrets.token_hex(32)}])
+            return _identity_key(c)
+
+    def put_manifest(self, text: str, *, by: str, at: datetime) -> int:
+        """Keep the pin file that was applied; returns the new revision, since gateways obey it too. The same text again changes nothing."""
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        with self._db.write() as c:
+            if (former := _manifest(c)) is not None and former.digest == digest:
+                return _revision(c)
+            c.execute(insert(manifests).values(text=text, digest=digest, at_us=micros(at), by=by))
+            _audit(c, at, by, f"apply: pin file {digest[:12]}")
+            return _next_revision(c)
+
+    def manifest_text(self) -> AppliedManifest | None:
+        """The pin file that was applied last."""
+        with self._db.read() as c:
+            return _manifest(c)
+
+    def flags(self) -> dict[str, Flag]:
+        """All flags by route."""
+        with self._db.read() as c:
+            return _flags(c)
+
+    def revision(self) -> int:
+        """The store-wide revision. Read it before `flags()`, never after, or use `snapshot()`: else old flags may pass for new ones."""
+        with self._db.read() as c:
+            return _revision(c)
+
+    def snapshot(self) -> Snapshot:
+        """Revision, pin file, flags and identity key of one moment."""
+        key = self.identity_key()
+        with self._db.read() as c:
+            return Snapshot(_revision(c), _manifest(c), _flags(c), key)
+
+    def put_flags(self, new: Sequence[Flag], *, at: datetime, by: str = "detent") -> int:
+        """Write flags of routes without a rollout, all under one new revision, which is returned."""
+        with self._db.write() as c:
+            revision = _next_revision(c)
+            for flag in new:
+                _write_flag(c, flag, revision, at)
+            _audit(c, at, by, f"flags of {', '.join(flag.route for flag in new)}")
+            return revision
+
+    def drop_flags(self, routes: Sequence[str], *, at: datetime, by: str) -> int:
+        """Forget the flags of routes that are routes no longer, under one new revision, which is returned."""
+        with self._db.write() as c:
+            c.execute(delete(flags).where(flags.c.route.in_(routes)))
+            _audit(c, at, by, f"no longer routes: {', '.join(routes)}")
+            return _next_revision(c)
+
+    def watch(self) -> FlagWatch:
+        """Something to ask every few milliseconds whether the revision moved."""
+        return FlagWatch(self._db, self.revision)
+
+    # ── rollouts and decisions ──
+
+    def open_rollout(self, rollout: Rollout, flag: Flag | None = None, *, by: str, at: datetime, why: str = "") -> Rollout:
+        """Store a new rollout, and its flag if given; `why` is kept in the audit log.
+
+        Raises Refused when the route has an open one, Conflict for an id that was used.
+        """
+        stored = replace(rollout, revision=1)
+        try:
+            with self._db.write() as c:
+                there = c.scalar(select(rollouts.c.id).where(rollouts.c.route == rollout.route, rollouts.c.open))
+                if there is not None:
+                    raise Refused(f"route `{rollout.route}` has an open rollout: `{there}`", hint=f"end it first: detent abort {there}")
+                c.execute(insert(rollouts).values(id=stored.id, opened_us=micros(stored.opened_at), **_rollout_row(stored)))
+                if flag is not None:
+                    _write_flag(c, flag, _next_revision(c), at)
+                said = f"open: {rollout.stable} -> {rollout.candidate} on {rollout.route}" + (f": {why}" if why else "")
+                _audit(c, at, by, said, rollout.id)
+        except IntegrityError as error:
+            raise Conflict(f"rollout `{rollout.id}` was opened by somebody else", hint="load again") from error
+        return stored
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        """One rollout. Raises InvalidInput for an id that isn't there."""
+        with self._db.read() as c:
+            body = c.scalar(select(rollouts.c.body).where(rollouts.c.id == rollout_id))
+        if body is None:
+            raise InvalidInput(f"no rollout: `{rollout_id}`", hint="see all of them with `detent status`")
+        return _decode(body, Rollout)
+
+    def rollouts(self, route: str | None = None, *, open_only: bool = False) -> list[Rollout]:
+        """Rollouts, oldest first."""
+        query = select(rollouts.c.body).order_by(rollouts.c.opened_us, rollouts.c.id)
+        if route is not None:
+            query = query.where(rollouts.c.route == route)
+        if open_only:
+            query = query.where(rollouts.c.open)
+        with self._db.read() as c:
+            return [_decode(body, Rollout) for body in c.scalars(query)]
+
+    def commit(
+        self,
+        before: Rollout,
+        after: Rollout,
+        *,
+        flag: Flag | None,
+        decision: Decision | None,
+        evidence: bytes | None,
+        by: str,
+        what: str,
+        at: datetime,
+    ) -> Rollout:
+        """Move a rollout from `before` to `after` in one transaction, with its flag, share period, decision and audit row, or not at all.
+
+        Returns the stored rollout with its new revision. Raises Conflict when it isn't at `before.revision` any more, or when reopening it
+        would make a second open rollout of the route; ValueError for a flag whose split changed within a share period.
+        """
+        stored = replace(after, revision=before.revision + 1)
+        try:
+            with self._db.write() as c:
+                where = (rollouts.c.id == before.id, rollouts.c.revision == before.revision)
+                if c.execute(update(rollouts).where(*where).values(**_rollout_row(stored))).rowcount != 1:
+                    raise Conflict(f"rollout `{before.id}` moved on from revision {before.revision}", hint="load again, decide again")
+                if flag is not None:
+                    _close_periods(c, stored.id, flag, at)
+                    _write_flag(c, flag, _next_revision(c), at)
+                if decision is not None:
+                    row = {"rollout": stored.id, "at_us": micros(decision.at), "body": _encode(decision), "evidence": evidence or b""}
+                    c.execute(insert(decisions).values(row))
+                _audit(c, at, by, what, stored.id)
+        except IntegrityError as error:
+            raise Conflict(f"route `{after.route}` has another open rollout", hint="see it with `detent status`") from error
+        return stored
+
+    def decisions(self, rollout_id: str) -> list[tuple[Decision, bytes]]:
+        """Decisions about a rollout, oldest first, each with the evidence it was made from (empty for a human's)."""
+        query = select(decisions.c.body, decisions.c.evidence).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id)
+        with self._db.read() as c:
+            return [(_decode(row.body, Decision), row.evidence) for row in c.execute(query)]
+
+    def audit(self, limit: int = 100) -> list[AuditRow]:
+        """The newest lines of the audit log, newest first."""
+        with self._db.read() as c:
+            found = c.execute(select(audit).order_by(audit.c.id.desc()).limit(limit))
+            return [AuditRow(utc(row.at_us), row.by, row.what, row.rollout) for row in found]
+
+    # ── gateways ──
+
+    def acknowledge(self, gateway: str, revision: int, at: datetime, *, pid: int, address: str) -> None:
+        """A gateway says that it serves a revision (again: that it lives). The first time for each revision is kept."""
+        now = micros(at)
+        row = {"gateway": gateway, "revision": revision, "applied_us": now}
+        with self._db.write() as c:
+            insert_missing(c, acks, [row])
+            first = c.scalar(select(acks.c.applied_us).where(acks.c.gateway == gateway, acks.c.revision == revision))
+            upsert(c, gateways, [{**row, "applied_us": first, "seen_us": now, "pid": pid, "address": address}])
+
+    def gateways(self) -> list[GatewayAck]:
+        """Gateways that were heard of and didn't say goodbye, by name; how old `seen_at` may be is the reader's call."""
+        with self._db.read() as c:
+            found = c.execute(select(gateways).order_by(gateways.c.gateway)).all()
+        return [GatewayAck(g.gateway, g.revision, utc(g.applied_us), utc(g.seen_us), g.address, g.pid) for g in found]
+
+    def acks(self, revision: int) -> list[GatewayAck]:
+        """Each live gateway that has served this revision or a later one; `applied_at` is the first time that it did."""
+        first = (
+            select(acks.c.gateway, func.min(acks.c.applied_us).label("applied_us"))
+            .where(acks.c.revision >= revision)
+            .group_by(acks.c.gateway)
+            .subquery()
+        )
+        query = select(gateways, first.c.applied_us.label("first_us")).join(first, first.c.gateway == gateways.c.gateway)
+        with self._db.read() as c:
+            found = c.execute(query.order_by(gateways.c.gateway)).all()
+        return [GatewayAck(g.gateway, g.revision, utc(g.first_us), utc(g.seen_us), g.address, g.pid) for g in found]
+
+    def forget_gateway(self, gateway: str) -> None:
+        """A gateway says goodbye; when it served what stays known."""
+        with self._db.write() as c:
+            c.execute(delete(gateways).where(gateways.c.gateway == gateway))
+
+
+class FlagWatch:
+    """Tells whether the store's revision moved since it was last asked. For one thread."""
+
+    def __init__(self, database: Database, revision: Callable[[], int]) -> None:
+        self._revision = revision
+        self._raw = sqlite3.connect(str(database.url.database), isolation_level=None, check_same_thread=False) if database.sqlite else None
+        self._version = self._data_version()
+        self._known = revision()
+
+    def changed(self) -> bool:
+        """Whether the revision is another one than at the last call. On SQLite 5 µs as long as nobody wrote anything at all."""
+        if self._raw is not None:
+            version = self._data_version()
+            if version == self._version:
+                return False
+            self._version = version
+        known = self._revision()
+        moved, self._known = known != self._known, known
+        return moved
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._raw is not None:
+            self._raw.close()
+
+    def _data_version(self) -> int:
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0]) if self._raw is not None else 0
+
+
+# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# Built at import: msgspec works a dataclass out at its first use, and several threads at their first use at once crash the process.
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in (Decision, Flag, Rollout)}
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decode(body: str, kind: type[_T]) -> _T:
+    value: _T = _DECODERS[kind].decode(body)
+    return value
+
+
+def _identity_key(c: Connection) -> str:
+    return c.scalar(select(meta.c.value).where(meta.c.name == "identity_key")) or ""
+
+
+def _manifest(c: Connection) -> AppliedManifest | None:
+    row = c.execute(select(manifests).order_by(manifests.c.id.desc()).limit(1)).first()
+    return None if row is None else AppliedManifest(row.text, row.digest, utc(row.at_us), row.by)
+
+
+def _flags(c: Connection) -> dict[str, Flag]:
+    return {row.route: _decode(row.body, Flag) for row in c.execute(select(flags.c.route, flags.c.body).order_by(flags.c.route))}
+
+
+def _revision(c: Connection) -> int:
+    return int(c.scalar(select(counters.c.n).where(counters.c.name == "revision")) or 0)
+
+
+def _next_revision(c: Connection) -> int:
+    # On PostgreSQL the row's lock makes writers take turns here, so that revisions become visible in their order.
+    c.execute(update(counters).where(counters.c.name == "revision").values(n=counters.c.n + 1))
+    return _revision(c)
+
+
+def _write_flag(c: Connection, flag: Flag, revision: int, at: datetime) -> None:
+    stored = replace(flag, revision=revision, written_at=at)
+    upsert(c, flags, [{"route": flag.route, "revision": revision, "body": _encode(stored)}])
+    if flag.rollout is None:
+        return
+    where = (share_periods.c.rollout == flag.rollout, share_periods.c.period == flag.period)
+    former = c.scalar(select(share_periods.c.split).where(*where))
+    if former is not None and former != flag.split:
+        raise ValueError(f"period {flag.period} of `{flag.rollout}` has split {former:g}: a split of {flag.split:g} begins a new one")
+    row = {"rollout": flag.rollout, "period": flag.period, "split": flag.split, "from_us": micros(at), "until_us": None}
+    insert_missing(c, share_periods, [row])
+
+
+def _close_periods(c: Connection, rollout: str, flag: Flag, at: datetime) -> None:
+    ending = update(share_periods).where(share_periods.c.rollout == rollout, share_periods.c.until_us.is_(None))
+    if flag.rollout == rollout:
+        ending = ending.where(share_periods.c.period != flag.period)
+    c.execute(ending.values(until_us=micros(at)))
+
+
+def _rollout_row(rollout: Rollout) -> dict[str, Any]:
+    open_ = not rollout.phase.terminal
+    return {"route": rollout.route, "open": open_, "revision": rollout.revision, "body": _encode(rollout)}
+
+
+def _audit(c: Connection, at: datetime, by: str, what: str, rollout: str | None = None) -> None:
+    c.execute(insert(audit).values(at_us=micros(at), by=by, what=what, rollout=rollout))
