@@ -1,0 +1,289 @@
+"""One exchange without I/O: which legs to send, when to fall back, what to mirror, what to record. The gateway only moves the bytes.
+
+    ex = plan(request, flags, ...)           Exchange | Refusal | Unmanaged
+    leg = first_leg(ex, id)                  intent(ex, leg, at_us) is written before it is sent
+    ...the rim sends it, relays the answer, and says what it saw: Heard...
+    written = result(ex, leg, heard)         written in the loop turn of the last byte
+    fallback_leg(ex, leg, written, id)       after a candidate that failed before its first byte
+    mirrored_leg(ex, leg, written, id)       after a live answer
+
+Nothing here raises for what a client or a provider sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from detent import reading, wire
+from detent.assign import assign, draw, hash_identity, unit_of
+from detent.errors import InvalidInput
+from detent.reading import Heard
+from detent.terms import (
+    Arm,
+    Assignment,
+    Dialect,
+    Endpoint,
+    Flag,
+    FlagSet,
+    Head,
+    Intent,
+    Leg,
+    Outcome,
+    Provider,
+    Result,
+    Role,
+    Route,
+    Version,
+)
+from detent.wire.guard import Headers, Refusal
+
+KEPT_BYTES = 2 * 1024 * 1024
+"""A body longer than this is not kept in the records: one anomaly in a day of large prompts must not fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """No route: the request passes as it is to `provider`. `name` is what it is counted under."""
+
+    provider: Provider
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request on a route, with everything that was decided when it came in. `body` is the request as the client sent it."""
+
+    id: str
+    gateway: str
+    revision: int
+    head: Head
+    body: bytes
+    route: Route
+    flag: Flag
+    assignment: Assignment
+    session: str | None
+    user: str | None
+    sampled: bool
+    to_mirror: bool
+
+
+def route_for(head: Head, flags: FlagSet) -> Route | None:
+    """The route that a request asks for: by the header `x-detent-route`, else by its model name; None where neither names a route."""
+    return flags.manifest.routes.get(head.model if head.route is None else head.route)
+
+
+def plan(method: str, path: str, headers: Headers, body: bytes, flags: FlagSet, *, id: str, gateway: str) -> Exchange | Refusal | Unmanaged:
+    """What to do with a request: serve it on its route, refuse it, or pass it on untouched. `id` is for the exchange it may become."""
+    endpoint = wire.endpoint(method, path)
+    if endpoint is None:
+        # Ids stand further back in a path: two segments are few enough to be counted by.
+        return unmanaged(wire.dialect(headers, path), f"{method} {'/'.join(path.split('/')[:3])}", flags)
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
+        return Refusal(415, "unsupported_encoding", "send the request without a content encoding")
+    try:
+        head = wire.read_head(endpoint, headers, body)
+    except InvalidInput as error:
+        return Refusal(400, "invalid_request", error.message)
+    return begin(head, body, flags, id=id, gateway=gateway)
+
+
+def begin(head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str) -> Exchange | Refusal | Unmanaged:
+    """`plan` for a request to an endpoint that is read, once its head is."""
+    route = route_for(head, flags)
+    if route is None:
+        if head.route is not None:
+            return Refusal(404, "model_not_found", f"no such route: `{head.route}`")
+        return unmanaged(head.endpoint.dialect, head.model, flags)
+    flag = _flag(route, head.endpoint.dialect, flags)
+    if not _speaks(flag.stable, head.endpoint.dialect, flags):
+        return Refusal(400, "wrong_endpoint", f"route `{route.name}` is not served by a provider that speaks {head.endpoint.dialect}")
+    key = flags.identity_key
+    unit = unit_of(head, route.unit, key, body)
+    assignment = assign(unit, flag)
+    may_mirror = assignment.arm is Arm.STABLE and flag.candidate is not None and not (head.no_shadow or head.no_record)
+    return Exchange(
+        id=id,
+        gateway=gateway,
+        revision=flags.revision,
+        head=head,
+        body=body,
+        route=route,
+        flag=flag,
+        assignment=assignment,
+        session=hash_identity(key, head.session) if key and head.session else None,
+        user=hash_identity(key, head.user) if key and head.user else None,
+        sampled=draw(key, "bodies", id) < route.record.bodies,
+        to_mirror=may_mirror and draw(flag.salt, "shadow", unit.id) < flag.shadow,
+    )
+
+
+def unmanaged(dialect: Dialect, name: str, flags: FlagSet) -> Unmanaged | Refusal:
+    """Where a request without a route goes: to the first provider of its dialect, with the client's own key; or nowhere."""
+    if flags.manifest.server.unknown == "refuse":
+        return Refusal(404, "model_not_found", f"no such route: `{name}`")
+    for provider in flags.manifest.providers.values():
+        if provider.dialect is dialect:
+            return Unmanaged(provider, name)
+    return Refusal(404, "model_not_found", f"no such route, and no provider that speaks {dialect}: `{name}`")
+
+
+def _flag(route: Route, dialect: Dialect, flags: FlagSet) -> Flag:
+    """The flag of a route, or what stands in for it: without one the pin of the file, which is always the approved version (fail static).
+
+    A candidate that can't be sent at all is no candidate: nobody is randomised onto it, and the rollout holds for want of samples.
+    """
+    flag = flags.flags.get(route.name)
+    if flag is None or flag.stable.provider not in flags.manifest.providers:
+        return Flag(route=route.name, revision=flags.revision, stable=route.stable)
+    if flag.candidate is not None and not _speaks(flag.candidate, dialect, flags):
+        return replace(flag, candidate=None, split=0.0, shadow=0.0)
+    return flag
+
+
+def _speaks(version: Version, dialect: Dialect, flags: FlagSet) -> bool:
+    provider = flags.manifest.providers.get(version.provider)
+    return provider is not None and provider.dialect is dialect
+
+
+# ── legs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def first_leg(ex: Exchange, id: str) -> Leg:
+    """The leg that answers, if all goes well."""
+    if ex.assignment.arm is Arm.CANDIDATE and ex.flag.candidate is not None:
+        return Leg(id=id, role=Role.SERVED, arm=Arm.CANDIDATE, version=ex.flag.candidate)
+    return Leg(id=id, role=Role.SERVED, arm=Arm.STABLE, version=ex.flag.stable)
+
+
+def may_fall_back(ex: Exchange, leg: Leg) -> bool:
+    """Whether stable answers if this leg fails before its first byte: then that byte is awaited before the client hears anything."""
+    return leg.role is Role.SERVED and leg.arm is Arm.CANDIDATE and ex.route.on_candidate_failure == "stable"
+
+
+def refuses(status: int) -> bool:
+    """Whether a status is no answer."""
+    return status >= 400
+
+
+def fallback_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None:
+    """The stable leg that answers in place of a candidate of which the client has not heard a byte; None where the failure stands."""
+    if not may_fall_back(ex, leg) or written.outcome is Outcome.CLIENT_ABORTED:
+        return None
+    what = f"http_{written.status}" if written.outcome is Outcome.HTTP_ERROR else written.outcome.value
+    return Leg(id=id, role=Role.FALLBACK, arm=Arm.STABLE, version=ex.flag.stable, why=f"candidate_failed:{what}")
+
+
+def mirrored_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None:
+    """The candidate's leg on a copy of the request, if this exchange was drawn for the shadow and stable has answered it in full.
+
+    A request with effects on the provider's side is never sent twice.
+    """
+    live = leg.role is Role.SERVED and leg.arm is Arm.STABLE and written.outcome is Outcome.COMPLETE
+    if not ex.to_mirror or not live or ex.flag.candidate is None or len(ex.body) > KEPT_BYTES or has_effects(ex.head.endpoint, ex.body):
+        return None
+    return Leg(id=id, role=Role.MIRRORED, arm=Arm.CANDIDATE, version=ex.flag.candidate)
+
+
+def asks_usage(ex: Exchange) -> bool:
+    """Whether we ask upstream for the tokens of a stream whose client did not, and take the extra chunk out again."""
+    head = ex.head
+    return head.stream and not head.asks_usage and head.endpoint is Endpoint.OPENAI_CHAT and ex.route.usage == "ask"
+
+
+def takes_usage_out(ex: Exchange, status: int, content_type: str, encoding: str) -> bool:
+    """Whether an answer carries the usage that only we asked for. An encoded stream can't be edited, and passes as it is."""
+    return asks_usage(ex) and status == 200 and content_type.startswith("text/event-stream") and encoding in {"", "identity"}
+
+
+def body_for(ex: Exchange, leg: Leg) -> bytes:
+    """The request as a leg sends it: the client's bytes with the version in place of the route's name."""
+    return wire.rewrite(ex.head.endpoint, ex.body, model=leg.version.model, ask_usage=asks_usage(ex))
+
+
+class _Effects(msgspec.Struct):
+    """The members of a request that make a provider do or keep something beyond answering."""
+
+    store: Any = None
+    background: Any = None
+    conversation: Any = None
+    previous_response_id: Any = None
+    web_search_options: Any = None
+    container: Any = None
+    mcp_servers: Any = None
+    tools: Any = None
+
+
+_CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
+"""Types of tools that the client runs, so that a mirrored call of one is only text. Every other type is run by the provider."""
+
+
+def has_effects(endpoint: Endpoint, body: bytes) -> bool:
+    """Whether a request may act on the provider's side (stored conversations, searches, containers, MCP servers); True when in doubt."""
+    try:
+        asked = msgspec.json.decode(body, type=_Effects)
+    except (msgspec.DecodeError, RecursionError):
+        return True
+    if any((asked.store, asked.background, asked.conversation, asked.previous_response_id, asked.container, asked.mcp_servers)):
+        return True
+    if asked.web_search_options is not None:
+        return True
+    if asked.tools is None:
+        return False
+    if not isinstance(asked.tools, list):
+        return True
+    return not all(isinstance(tool, dict) and str(tool.get("type", "custom")).startswith(_CLIENT_TOOLS) for tool in asked.tools)
+
+
+# ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
+    """What is written before a leg is sent. A mirrored leg is no unit's exposure, so it is never randomised."""
+    mirrored = leg.role is Role.MIRRORED
+    return Intent(
+        leg=leg.id,
+        exchange=ex.id,
+        at_us=at_us,
+        gateway=ex.gateway,
+        revision=ex.revision,
+        route=ex.route.name,
+        rollout=ex.flag.rollout,
+        period=ex.flag.period,
+        role=leg.role,
+        arm=leg.arm if mirrored else ex.assignment.arm,
+        arm_served=leg.arm,
+        why=leg.why,
+        randomised=ex.assignment.randomised and not mirrored,
+        unit_kind=ex.assignment.unit.kind,
+        unit=ex.assignment.unit.id,
+        session=ex.session,
+        user=ex.user,
+        identity_source=ex.head.session_source or ex.head.user_source,
+        requested=ex.head.model,
+        provider=leg.version.provider,
+        model=leg.version.model,
+        endpoint=ex.head.endpoint,
+        stream=ex.head.stream,
+        attempt=ex.head.attempt,
+        template=ex.head.template,
+    )
+
+
+def result(ex: Exchange, leg: Leg, heard: Heard) -> Result:
+    """What is written when a leg has ended: what was heard, read once, with the bodies if they are to be kept.
+
+    Bodies are kept for the sample, for both legs of a mirrored exchange, and for everything that went wrong; never where the client
+    forbade it.
+    """
+    written = reading.read(ex.head.endpoint, ex.body, heard, leg.id)
+    odd = written.outcome is not Outcome.COMPLETE or written.parse not in {None, "ok"}
+    if ex.head.no_record or not (odd or ex.sampled or ex.to_mirror):
+        return written
+    return replace(written, request_body=_kept(ex.body), answer_body=_kept(heard.body))
+
+
+def _kept(body: bytes | None) -> bytes | None:
+    return body if body is not None and len(body) <= KEPT_BYTES else None

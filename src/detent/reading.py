@@ -1,0 +1,190 @@
+"""What a leg's bytes say, once it has ended: outcome, tokens, tool calls, whether the JSON that was asked for came.
+
+Read from the tee, in one go, after the last byte went out. Never raises: an answer that can't be read is a result as well, and None where
+nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from detent import wire
+from detent.errors import InvalidInput
+from detent.terms import Answer, Endpoint, Outcome, Prompt, Result, Usage
+
+ERROR_CHARS = 500
+READ_BYTES = 8 * 1024 * 1024
+"""Bodies above this are neither collected nor read: one answer must not hold up all others for the time its parse takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What the rim saw of one leg, unread. `body` is None beyond the tee's cap; `broke` is None where the HTTP message came whole.
+
+    `at_us` is when it ended; the two durations count from when the leg was sent.
+    """
+
+    at_us: int
+    latency_s: float
+    first_byte_s: float | None = None
+    status: int | None = None
+    content_type: str = ""
+    encoding: str = ""
+    body: bytes | None = b""
+    broke: Outcome | None = None
+    error: str | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is a stream of server-sent events."""
+        return self.content_type.startswith("text/event-stream")
+
+    @property
+    def refused(self) -> bool:
+        """Whether the provider's status is no answer."""
+        return self.status is not None and self.status >= 400
+
+
+def unread(heard: Heard, leg: str) -> Result:
+    """The result of a leg as far as it is known without looking into its bytes."""
+    return Result(
+        leg=leg,
+        at_us=heard.at_us,
+        outcome=_unread_outcome(heard),
+        status=heard.status,
+        latency_s=heard.latency_s,
+        first_byte_s=heard.first_byte_s,
+        error=heard.error,
+    )
+
+
+def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> Result:
+    """The result of a leg, without bodies."""
+    prompt = _prompt(endpoint, request)
+    body = plain(heard.body, heard.encoding)
+    answer: Answer | None = None
+    outcome, error = _unread_outcome(heard), heard.error
+    if heard.status is not None and body:
+        answer = wire.read_answer(endpoint, status=heard.status, body=body, streamed=heard.streamed)
+        outcome = _outcome(outcome, answer)
+        error = None if outcome is Outcome.COMPLETE else (error or answer.error or "")[:ERROR_CHARS] or None
+    elif body == b"" and outcome is Outcome.COMPLETE:
+        outcome, error = Outcome.MALFORMED, "the answer is empty"
+    elif body is None and heard.body is not None:
+        error = error or f"the answer is too large to read, or in an encoding that is not read: `{heard.encoding}`"
+        if outcome is Outcome.COMPLETE and heard.encoding not in ("", "identity"):
+            outcome = Outcome.MALFORMED  # none was asked for: what nobody can read is no success
+    full = answer if outcome is Outcome.COMPLETE else None
+    return Result(
+        leg=leg,
+        at_us=heard.at_us,
+        outcome=outcome,
+        status=heard.status,
+        finish_reason=None if answer is None else answer.finish_reason,
+        answered_model=None if answer is None else answer.model,
+        fingerprint=None if answer is None else answer.fingerprint,
+        usage=Usage() if full is None else full.usage,
+        latency_s=heard.latency_s,
+        first_byte_s=heard.first_byte_s,
+        step=None if prompt is None else prompt.step,
+        tools_called=() if full is None else tuple(call.name for call in full.tool_calls),
+        repeats_call=None if full is None or prompt is None else repeats_call(prompt, full),
+        parse=None if full is None or prompt is None else parse(prompt, full),
+        refusal=None if full is None else full.refusal,
+        answer_chars=None if answer is None or heard.refused else len(answer.text),
+        error=error,
+    )
+
+
+def whole(endpoint: Endpoint, heard: Heard) -> bool:
+    """Whether a stream came to its proper end (or error) by its own words: asked where HTTP can't tell an end from a break."""
+    body = plain(heard.body, heard.encoding)
+    if not heard.streamed or body is None:
+        return True
+    answer = wire.read_answer(endpoint, status=200, body=body, streamed=True)
+    return answer.complete or (answer.error is not None and not answer.error.startswith(wire.UNREADABLE))
+
+
+def parse(prompt: Prompt, answer: Answer) -> Literal["ok", "invalid", "keys_missing"] | None:
+    """Whether an app that asked for JSON can read the answer: the whole text, as it stands; None where it asked for none.
+
+    A tool call or a refusal in place of text says nothing about it; those have metrics of their own.
+    """
+    if not prompt.json_asked or answer.refusal or (answer.tool_calls and not answer.text):
+        return None
+    try:
+        value = json.loads(answer.text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return "invalid"
+    required = (prompt.schema or {}).get("required")
+    if isinstance(required, list) and required and not (isinstance(value, dict) and all(key in value for key in required)):
+        return "keys_missing"
+    return "ok"
+
+
+def repeats_call(prompt: Prompt, answer: Answer) -> bool:
+    """Whether the answer calls a tool with arguments with which the conversation has called it before."""
+    if not answer.tool_calls:
+        return False
+    before = {(call.name, canonical(call.arguments)) for message in prompt.messages for call in message.tool_calls}
+    return any((call.name, canonical(call.arguments)) in before for call in answer.tool_calls)
+
+
+def canonical(arguments: str) -> str:
+    """JSON text in one spelling: keys sorted, no spaces; text that is no JSON as it stands."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return arguments.strip()
+
+
+def plain(body: bytes | None, encoding: str) -> bytes | None:
+    """A body without its content encoding; None where it is unknown, broken or larger than we read."""
+    if body is None or len(body) > READ_BYTES:
+        return None
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "deflate"}:
+        return None
+    try:
+        return b"".join(_inflated(body))
+    except (zlib.error, OverflowError):
+        return None
+
+
+def _inflated(body: bytes) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, whichever the header says
+    yield inflate.decompress(body, READ_BYTES)
+    if inflate.unconsumed_tail:
+        raise OverflowError("the answer unpacks to more than is read")
+
+
+def _prompt(endpoint: Endpoint, request: bytes) -> Prompt | None:
+    if len(request) > READ_BYTES:
+        return None
+    try:
+        return wire.read_prompt(endpoint, request)
+    except (InvalidInput, RecursionError):
+        return None
+
+
+def _unread_outcome(heard: Heard) -> Outcome:
+    return heard.broke or (Outcome.HTTP_ERROR if heard.refused else Outcome.COMPLETE)
+
+
+def _outcome(so_far: Outcome, answer: Answer) -> Outcome:
+    if so_far is Outcome.CLIENT_ABORTED and answer.complete and answer.error is None:
+        return Outcome.COMPLETE  # many clients hang up on the last event, without waiting for the end of the HTTP message
+    if so_far is not Outcome.COMPLETE:
+        return so_far
+    if answer.error is not None:
+        return Outcome.MALFORMED if answer.error.startswith(wire.UNREADABLE) else Outcome.ERROR_EVENT
+    return Outcome.COMPLETE if answer.complete else Outcome.UPSTREAM_TRUNCATED
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"no JSON: `{name}`")

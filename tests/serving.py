@@ -1,0 +1,190 @@
+"""The real gateway on a real socket, in a thread, with its records in memory; and plain ways to call it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+
+from detent.gateway import Gateway
+from detent.terms import Dialect, Feedback, Flag, FlagSet, Intent, Manifest, Provider, Result, Role, Route, Server, Version
+from detent.upstream import Upstream
+
+STABLE, CANDIDATE = "atlas-2026-03-01", "atlas-2026-06-01"
+
+
+class MemorySpool:
+    """Every entry, in order."""
+
+    def __init__(self) -> None:
+        self.entries: list[Intent | Result | Feedback] = []
+        self.broken = False
+
+    def write(self, entry: Intent | Result | Feedback) -> None:
+        if self.broken:
+            raise OSError("no space left on device")
+        self.entries.append(entry)
+
+    @property
+    def intents(self) -> list[Intent]:
+        return [entry for entry in self.entries if isinstance(entry, Intent)]
+
+    @property
+    def results(self) -> list[Result]:
+        return [entry for entry in self.entries if isinstance(entry, Result)]
+
+    @property
+    def feedback(self) -> list[Feedback]:
+        return [entry for entry in self.entries if isinstance(entry, Feedback)]
+
+    def settle(self) -> None:
+        """Waits until every leg has its result: the caller may have its last byte a moment before."""
+        until(lambda: len(self.results) == len(self.intents))
+
+    def last(self) -> Result:
+        """The newest result."""
+        self.settle()
+        return self.results[-1]
+
+    def leg(self, role: Role = Role.SERVED) -> tuple[Intent, Result]:
+        """The one leg in that role, once its result is there."""
+        until(lambda: any(intent.role is role for intent in self.intents))
+        (intent,) = [intent for intent in self.intents if intent.role is role]
+        until(lambda: any(result.leg == intent.leg for result in self.results))
+        (result,) = [result for result in self.results if result.leg == intent.leg]
+        return intent, result
+
+
+def until(true: Callable[[], Any]) -> None:
+    """Polls until something is true; a test that waits in vain fails here."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "this never came true"
+        time.sleep(0.002)
+
+
+def provider(name: str, url: str, *, key_env: str | None = None) -> Provider:
+    return Provider(name=name, dialect=Dialect(name.split("-", maxsplit=1)[0]), base_url=url, key_env=key_env, watcher="llm@example.com")
+
+
+def flagset(url: str, *, candidate_url: str | None = None, **route: Any) -> FlagSet:
+    """Routes `chat` (OpenAI) and `messages` (Anthropic), both pinned to the stable version, without a rollout."""
+    providers = {
+        "openai": provider("openai", url + "/v1", key_env="TEST_OPENAI_KEY"),
+        "anthropic": provider("anthropic", url, key_env="TEST_ANTHROPIC_KEY"),
+    }
+    if candidate_url is not None:
+        providers["openai-next"] = provider("openai-next", candidate_url + "/v1")
+    routes = {
+        name: Route(name=name, provider=dialect, version=STABLE, owner="a@example.com", **route)
+        for name, dialect in (("chat", "openai"), ("messages", "anthropic"))
+    }
+    return FlagSet(revision=7, manifest=Manifest(providers=providers, routes=routes, plans={}), identity_key="installation key")
+
+
+def with_server(flags: FlagSet, **server: Any) -> FlagSet:
+    return replace(flags, manifest=replace(flags.manifest, server=Server(**server)))
+
+
+def with_rollout(flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, provider: str = "openai") -> FlagSet:
+    """A rollout open on `chat`."""
+    flag = Flag(
+        route="chat",
+        revision=7,
+        stable=Version("openai", STABLE),
+        candidate=Version(provider, CANDIDATE),
+        rollout="ro_1",
+        split=split,
+        period=3,
+        salt="the rollout's salt",
+        shadow=shadow,
+    )
+    return replace(flags, flags={"chat": flag})
+
+
+class Served:
+    """A running gateway. `flags` may be changed at any time."""
+
+    def __init__(self, flags: FlagSet, upstream: Upstream) -> None:
+        self.flags = flags
+        self.spool = MemorySpool()
+        self.gateway = Gateway(lambda: self.flags, self.spool, upstream, "gw-1")
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def serving(flags: FlagSet, *, upstream: Upstream | None = None) -> Iterator[Served]:
+    """Started as `detent serve` starts it."""
+    served = Served(flags, upstream or Upstream())
+    config = uvicorn.Config(
+        served.gateway,
+        host="127.0.0.1",
+        port=0,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    served.port = listener.getsockname()[1]
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    until(lambda: server.started)
+    try:
+        yield served
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        assert not thread.is_alive()
+
+
+ASKED: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def post(gateway: Served, path: str = "/v1/chat/completions", body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    try:
+        data = body if isinstance(body, bytes) else json.dumps(ASKED if body is None else body).encode()
+        connection.request("POST", path, data, {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()})
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def talk(gateway: Served, request: bytes, *, until: bytes = b"", then: Callable[[], None] = lambda: None) -> bytes:
+    """What comes back over a raw socket until the other side closes it; `then` happens once `until` has come."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(request)
+        received = b""
+        while until not in received:
+            received += connection.recv(65536)
+        then()
+        while data := connection.recv(65536):
+            received += data
+        return received
+
+
+def request(body: Any, path: str = "/v1/chat/completions", *lines: str) -> bytes:
+    data = json.dumps(body).encode()
+    head = [f"POST {path} HTTP/1.1", "host: localhost", "content-type: application/json", f"content-length: {len(data)}", *lines]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + data

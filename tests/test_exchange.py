@@ -1,0 +1,313 @@
+"""One exchange without a socket: which legs are sent, when stable steps in, what is mirrored, and what is written down."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from detent import exchange, reading
+from detent.exchange import Exchange, Unmanaged
+from detent.reading import Heard
+from detent.terms import (
+    Answer,
+    Arm,
+    Endpoint,
+    FlagSet,
+    Leg,
+    Message,
+    Outcome,
+    Prompt,
+    RecordPolicy,
+    Result,
+    Role,
+    ToolCall,
+    UnitKind,
+    Version,
+)
+from detent.wire.guard import Headers, Refusal
+from serving import CANDIDATE, STABLE, flagset, with_rollout, with_server
+
+URL = "http://provider.invalid"
+CHAT = "/v1/chat/completions"
+ASKED: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def body_of(text: str = "Hi", **more: Any) -> bytes:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text} | more}
+    return json.dumps(
+        {"object": "chat.completion", "model": STABLE, "choices": [choice], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}
+    ).encode()
+
+
+def heard(body: bytes | None = b"", **more: Any) -> Heard:
+    seen: dict[str, Any] = {"at_us": 2_000_000, "latency_s": 0.5, "first_byte_s": 0.2, "status": 200, "content_type": "application/json"}
+    return Heard(**seen | {"body": body} | more)
+
+
+def planned(flags: FlagSet, asked: dict[str, Any] | None = None, headers: Headers = (), *, path: str = CHAT, id: str = "ex_1") -> Any:
+    return exchange.plan("POST", path, headers, json.dumps(ASKED | (asked or {})).encode(), flags, id=id, gateway="gw-1")
+
+
+def begun(flags: FlagSet, asked: dict[str, Any] | None = None, headers: Headers = (), *, id: str = "ex_1") -> Exchange:
+    found = planned(flags, asked, headers, id=id)
+    assert isinstance(found, Exchange)
+    return found
+
+
+def ended(ex: Exchange, body: bytes | None = b"", *, leg: Leg | None = None, **more: Any) -> Result:
+    return exchange.result(ex, leg or exchange.first_leg(ex, "le_1"), heard(body, **more))
+
+
+# ── where a request goes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_flag_the_pin_is_served() -> None:
+    ex = begun(flagset(URL))
+    leg = exchange.first_leg(ex, "le_1")
+    assert leg == Leg(id="le_1", role=Role.SERVED, arm=Arm.STABLE, version=Version("openai", STABLE))
+    assert json.loads(exchange.body_for(ex, leg)) == ASKED | {"model": STABLE}
+    written = exchange.intent(ex, leg, 1_000_000)
+    assert (written.rollout, written.period, written.randomised, written.revision) == (None, 0, False, 7)
+
+
+def test_the_header_names_the_route_before_the_model_does() -> None:
+    ex = begun(flagset(URL), {"model": "gpt-5.2"}, [(b"x-detent-route", b"chat")])
+    assert ex.route.name == "chat"
+    assert exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0).requested == "gpt-5.2"
+    lost = planned(flagset(URL), {"model": "chat"}, [(b"x-detent-route", b"nowhere")])
+    assert isinstance(lost, Refusal)
+    assert (lost.status, lost.code) == (404, "model_not_found")
+
+
+def test_what_names_no_route_passes_to_the_first_provider_of_its_dialect() -> None:
+    flags = flagset(URL, candidate_url=URL)
+    for asked, headers, path, name in (
+        ({"model": "gpt-5.2"}, (), CHAT, "openai"),
+        ({}, (), "/v1/embeddings", "openai"),
+        ({"model": "claude"}, (), "/v1/messages", "anthropic"),
+        ({}, [(b"anthropic-version", b"2026-10-21")], "/v1/models", "anthropic"),
+    ):
+        found = planned(flags, asked, headers, path=path)
+        assert isinstance(found, Unmanaged)
+        assert found.provider.name == name
+    assert isinstance(planned(flags, {}, [(b"x-goog-api-key", b"k")], path="/v1/models"), Refusal)
+    closed = with_server(flags, unknown="refuse")
+    for path in (CHAT, "/v1/embeddings"):
+        refused = planned(closed, {"model": "gpt-5.2"}, path=path)
+        assert isinstance(refused, Refusal)
+        assert refused.status == 404
+
+
+def test_a_rollout_puts_units_on_its_candidate_and_says_so() -> None:
+    flags = with_rollout(flagset(URL), split=0.5)
+    seen = {Arm.STABLE: 0, Arm.CANDIDATE: 0}
+    for number in range(200):
+        ex = begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)])
+        leg = exchange.first_leg(ex, "le_1")
+        written = exchange.intent(ex, leg, 0)
+        assert written.arm is written.arm_served is leg.arm is ex.assignment.arm
+        assert (written.rollout, written.period, written.randomised, written.unit_kind) == ("ro_1", 3, True, UnitKind.SESSION)
+        assert written.model == (CANDIDATE if leg.arm is Arm.CANDIDATE else STABLE)
+        seen[leg.arm] += 1
+    # Binomial(200, 1/2): outside 60..140 once in 1e8.
+    assert all(60 < count < 140 for count in seen.values())
+
+
+def test_a_candidate_that_cannot_be_sent_is_no_candidate() -> None:
+    ex = begun(with_rollout(flagset(URL), split=0.5, shadow=1.0, provider="gone"))
+    assert (ex.assignment.arm, ex.assignment.randomised, ex.to_mirror) == (Arm.STABLE, False, False)
+
+
+def test_a_flag_for_a_provider_that_is_gone_gives_way_to_the_pin() -> None:
+    flags = with_rollout(flagset(URL), split=1.0)
+    lost = replace(flags.flags["chat"], stable=Version("gone", "x"))
+    assert exchange.first_leg(begun(replace(flags, flags={"chat": lost})), "le_1").version == Version("openai", STABLE)
+
+
+def test_without_an_identity_key_nobody_is_written_down() -> None:
+    ex = begun(replace(flagset(URL), identity_key=""), headers=[(b"x-detent-session-id", b"s-1"), (b"x-detent-user-id", b"ada")])
+    written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+    assert (written.session, written.user, written.unit_kind) == (None, None, UnitKind.REQUEST)
+
+
+# ── legs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_stable_steps_in_for_a_candidate_and_for_nothing_else() -> None:
+    ex = begun(with_rollout(flagset(URL), split=1.0))
+    first = exchange.first_leg(ex, "le_1")
+    failed = ended(ex, b'{"error": {"message": "busy"}}', status=503)
+    fallback = exchange.fallback_leg(ex, first, failed, "le_2")
+    assert fallback == Leg(
+        id="le_2", role=Role.FALLBACK, arm=Arm.STABLE, version=Version("openai", STABLE), why="candidate_failed:http_503"
+    )
+    assert exchange.fallback_leg(ex, fallback, failed, "le_3") is None
+    assert exchange.fallback_leg(ex, first, ended(ex, broke=Outcome.CLIENT_ABORTED), "le_3") is None
+    timed_out = exchange.fallback_leg(ex, first, ended(ex, status=None, broke=Outcome.TIMED_OUT), "le_2")
+    assert timed_out is not None
+    assert timed_out.why == "candidate_failed:timed_out"
+    stable = begun(flagset(URL))
+    assert exchange.fallback_leg(stable, exchange.first_leg(stable, "le_1"), failed, "le_2") is None
+    strict = begun(with_rollout(flagset(URL, on_candidate_failure="fail"), split=1.0))
+    assert exchange.fallback_leg(strict, exchange.first_leg(strict, "le_1"), failed, "le_2") is None
+
+
+def test_only_a_whole_stable_answer_is_mirrored() -> None:
+    ex = begun(with_rollout(flagset(URL), shadow=1.0))
+    first = exchange.first_leg(ex, "le_1")
+    mirrored = exchange.mirrored_leg(ex, first, ended(ex, body_of()), "le_2")
+    assert mirrored == Leg(id="le_2", role=Role.MIRRORED, arm=Arm.CANDIDATE, version=Version("openai", CANDIDATE))
+    assert exchange.mirrored_leg(ex, first, ended(ex, b"no", status=500), "le_2") is None
+    assert exchange.mirrored_leg(ex, mirrored, ended(ex, body_of()), "le_2") is None
+    served_new = begun(with_rollout(flagset(URL), shadow=1.0, split=1.0))
+    assert exchange.mirrored_leg(served_new, exchange.first_leg(served_new, "le_1"), ended(served_new, body_of()), "le_2") is None
+
+
+def test_the_shadow_takes_the_share_that_its_flag_names() -> None:
+    flags = with_rollout(flagset(URL), shadow=0.3)
+    drawn = sum(begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)]).to_mirror for number in range(1000))
+    # Binomial(1000, 0.3): six standard errors are 87.
+    assert abs(drawn - 300) < 87
+
+
+@pytest.mark.parametrize(
+    ("asked", "effects"),
+    [
+        ({}, False),
+        ({"store": False, "tools": []}, False),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "g"}}]}, False),
+        ({"tools": [{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]}, False),
+        ({"store": True}, True),
+        ({"web_search_options": {}}, True),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, True),
+        ({"tools": [{"type": "code_execution_20260120", "name": "run"}]}, True),
+        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, True),
+        ({"tools": "nonsense"}, True),
+        ({"mcp_servers": [{"url": "https://x"}]}, True),
+        ({"mcp_servers": []}, False),
+        ({"container": "c_1"}, True),
+        ({"previous_response_id": "resp_1"}, True),
+        ({"background": True}, True),
+    ],
+)
+def test_requests_that_act_on_the_providers_side_are_known(asked: dict[str, Any], effects: bool) -> None:
+    assert exchange.has_effects(Endpoint.OPENAI_CHAT, json.dumps(ASKED | asked).encode()) is effects
+
+
+def test_a_request_that_cannot_be_read_may_have_effects() -> None:
+    assert exchange.has_effects(Endpoint.OPENAI_CHAT, b"[" * 100_000)
+
+
+# ── what is written down ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_bodies_are_kept_for_the_sample_for_pairs_and_for_what_went_wrong() -> None:
+    never = flagset(URL, record=RecordPolicy(bodies=0.0))
+    assert ended(begun(never), body_of()).answer_body is None
+    assert ended(begun(never), b"<html>").answer_body == b"<html>"
+    assert ended(begun(never), b"busy", status=503).request_body == json.dumps(ASKED).encode()
+    assert ended(begun(with_rollout(never, shadow=1.0)), body_of()).answer_body == body_of()
+    asked_json = {"response_format": {"type": "json_object"}}
+    assert ended(begun(never, asked_json), body_of("{}")).answer_body is None
+    assert ended(begun(never, asked_json), body_of("```json\n{}\n```")).answer_body is not None
+    forbidden = begun(with_rollout(never, shadow=1.0), headers=[(b"x-detent-no-record", b"1")])
+    assert (forbidden.to_mirror, ended(forbidden, b"busy", status=503).answer_body) == (False, None)
+    assert ended(begun(never), b"x" * (exchange.KEPT_BYTES + 1), status=500).answer_body is None
+
+
+def test_the_sample_of_bodies_has_the_share_that_the_route_names() -> None:
+    flags = flagset(URL, record=RecordPolicy(bodies=0.2))
+    kept = sum(ended(begun(flags, id=f"ex_{number}"), body_of()).answer_body is not None for number in range(1000))
+    # Binomial(1000, 0.2): six standard errors are 76.
+    assert abs(kept - 200) < 76
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "outcome"),
+    [
+        (body_of(), {}, Outcome.COMPLETE),
+        (b"busy", {"status": 503}, Outcome.HTTP_ERROR),
+        (b"<html>", {}, Outcome.MALFORMED),
+        (b"", {}, Outcome.MALFORMED),
+        (b'{"error": {"message": "odd"}}', {}, Outcome.ERROR_EVENT),
+        (b"", {"status": None, "broke": Outcome.CONNECT_FAILED}, Outcome.CONNECT_FAILED),
+        (b'data: {"choices": []}\n\n', {"content_type": "text/event-stream"}, Outcome.UPSTREAM_TRUNCATED),
+        (b'data: {"choices": []}\n\ndata: [DONE]\n\n', {"content_type": "text/event-stream; charset=utf-8"}, Outcome.COMPLETE),
+        (b'data: {"error": {"message": "no"}}\n\n', {"content_type": "text/event-stream"}, Outcome.ERROR_EVENT),
+        (b"data: {nonsense\n\n", {"content_type": "text/event-stream"}, Outcome.MALFORMED),
+        (b'data: {"choices": []}\n\n', {"content_type": "text/event-stream", "broke": Outcome.CLIENT_ABORTED}, Outcome.CLIENT_ABORTED),
+        (b"data: [DONE]\n\n", {"content_type": "text/event-stream", "broke": Outcome.CLIENT_ABORTED}, Outcome.COMPLETE),
+        (b"data: [DONE]\n\n", {"content_type": "text/event-stream", "broke": Outcome.UPSTREAM_TRUNCATED}, Outcome.UPSTREAM_TRUNCATED),
+        (None, {}, Outcome.COMPLETE),
+        (gzip.compress(body_of()), {"encoding": "gzip"}, Outcome.COMPLETE),
+        (b"\xce\xb2", {"encoding": "br"}, Outcome.MALFORMED),
+    ],
+)  # fmt: skip
+def test_every_leg_has_one_outcome(body: bytes | None, more: dict[str, Any], outcome: Outcome) -> None:
+    assert ended(begun(flagset(URL)), body, **more).outcome is outcome
+
+
+def test_what_was_not_read_is_not_known() -> None:
+    for unread in (None, b"\xce\xb2"):
+        found = ended(begun(flagset(URL), {"response_format": {"type": "json_object"}}), unread, encoding="br")
+        assert (found.parse, found.repeats_call, found.refusal, found.usage.output, found.answer_chars) == (None, None, None, None, None)
+        assert (found.step, found.latency_s, found.first_byte_s) == (1, 0.5, 0.2)
+
+
+def test_a_packed_answer_is_read_but_no_bomb() -> None:
+    assert ended(begun(flagset(URL)), gzip.compress(body_of()), encoding="gzip").usage.output == 1
+    bomb = gzip.compress(b"x" * (reading.READ_BYTES + 1))
+    assert reading.plain(bomb, "gzip") is None
+    assert reading.plain(b"no gzip", "gzip") is None
+
+
+CITY = {"type": "object", "required": ["city", "people"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "parse"),
+    [
+        ('{"city": "Linz", "people": 1}', CITY, "ok"),
+        ('{"city": "Linz"}', CITY, "keys_missing"),
+        ('["city", "people"]', CITY, "keys_missing"),
+        (' [1, 2]\n', None, "ok"),
+        ('```json\n{"city": "Linz", "people": 1}\n```', CITY, "invalid"),
+        ('{"city": "Linz", "people": 1} Anything else?', CITY, "invalid"),
+        ('{"city": "Linz", "people": NaN}', CITY, "invalid"),
+        ('{"city": "Lin', CITY, "invalid"),
+        ("", None, "invalid"),
+        ("[" * 100_000, None, "invalid"),
+    ],
+)  # fmt: skip
+def test_json_that_was_asked_for_must_read_as_it_stands(text: str, schema: dict[str, Any] | None, parse: str) -> None:
+    prompt = Prompt(json_asked=True, schema=schema)
+    assert reading.parse(prompt, Answer(text=text)) == parse
+    assert reading.parse(Prompt(), Answer(text=text)) is None
+
+
+def test_a_tool_call_or_a_refusal_says_nothing_of_json() -> None:
+    prompt = Prompt(json_asked=True)
+    assert reading.parse(prompt, Answer(tool_calls=(ToolCall("1", "find", "{}"),))) is None
+    assert reading.parse(prompt, Answer(text="I can't", refusal=True)) is None
+
+
+def test_a_call_that_the_conversation_has_made_before_is_a_repetition_however_it_is_spelt() -> None:
+    before = Message(role="assistant", tool_calls=(ToolCall("1", "find", '{"q": "x", "n": 1}'),))
+    prompt = Prompt(messages=(Message(role="user", text="hi"), before, Message(role="tool", text="none", tool_result_for="1")))
+    assert reading.repeats_call(prompt, Answer(tool_calls=(ToolCall("2", "find", '{"n":1,"q":"\\u0078"}'),)))
+    assert not reading.repeats_call(prompt, Answer(tool_calls=(ToolCall("2", "find", '{"n":2,"q":"x"}'),)))
+    assert not reading.repeats_call(prompt, Answer(tool_calls=(ToolCall("2", "look", '{"n":1,"q":"x"}'),)))
+    assert not reading.repeats_call(prompt, Answer(text="done"))
+    odd = Message(role="assistant", tool_calls=(ToolCall("1", "find", "no json "),))
+    assert reading.repeats_call(Prompt(messages=(odd,)), Answer(tool_calls=(ToolCall("2", "find", "no json"),)))
+
+
+def test_a_result_counts_its_step_and_names_its_tools() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "find", "arguments": '{"q":"x"}'}}
+    history = [*ASKED["messages"], {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "1", "content": "none"}]
+    found = ended(begun(flagset(URL), {"messages": history}), body_of("", tool_calls=[call]))
+    assert (found.step, found.tools_called, found.repeats_call) == (2, ("find",), True)
