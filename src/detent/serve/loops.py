@@ -1,0 +1,191 @@
+"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score shadow pairs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from detent.asking import asker
+from detent.baseline import BaselineRunner
+from detent.controller import Controller, baseline_of
+from detent.errors import DetentError
+from detent.explain import describe
+from detent.grader import Grader
+from detent.ingest import Ingester
+from detent.serve.place import Place
+from detent.store import Store
+from detent.store.spool import spool_dirs, writer_alive
+from detent.terms import FlagSet, Phase, Rollout
+
+KEEPER_S = 0.1
+"""Longest time between two evaluations of all open rollouts."""
+
+WORKER_S = 0.2
+
+
+class Repeating:
+    """A thread that does one thing again and again until `ending`; a failure is said once and tried again, it never ends the thread.
+
+    `failing` holds what keeps each loop of a process from its work: what several of them meet is said once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], None],
+        every_s: float,
+        *,
+        ending: threading.Event,
+        failing: dict[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._name = name
+        self._step = step
+        self._every_s = every_s
+        self._ending = ending
+        self._failing = failing
+        self._say = say
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the end of the step under way, once `ending` is set."""
+        self._thread.join(timeout=30)
+
+    def once(self) -> None:
+        """One step. Never raises."""
+        try:
+            self._step()
+            self._failing.pop(self._name, None)
+        except Exception as error:  # noqa: BLE001 a loop that keeps watch must outlive every single failure
+            said = error.message if isinstance(error, DetentError) else f"{type(error).__name__}: {error}"
+            if said not in list(self._failing.values()):
+                self._say(f"detent {self._name}: {said}; trying again")
+            self._failing[self._name] = said
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self.once()
+            self._ending.wait(self._every_s)
+
+
+def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event, say: Callable[[str], None]) -> list[Repeating]:
+    """The loops of a server, not begun. The first one is the keeper's."""
+    keeper = place.with_store(lambda store: Keeper(store, place.spools, say))
+    baselines = place.with_store(lambda store: Baselines(store, flags, place.home / "baseline.lock", ending))
+    grader = place.with_store(Grader)
+
+    def grade() -> None:
+        grader().run_once(flags().manifest.routes)
+
+    repeating = partial(Repeating, ending=ending, failing={}, say=say)
+    return [
+        repeating("keeper", lambda: keeper().step(), KEEPER_S),
+        repeating("baseline", lambda: baselines().step(), WORKER_S),
+        repeating("grader", grade, WORKER_S),
+    ]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Keeper:
+    """Spool -> journal and sums -> decisions, then again."""
+
+    def __init__(self, store: Store, spools: Path, on_decision: Callable[[str], None]) -> None:
+        self._state = store.state
+        self._spools = spools
+        self._ingester = Ingester(store, spools, _now)
+        self._controller = Controller(store, _now)
+        self._on_decision = on_decision
+
+    def step(self) -> None:
+        """One pass. A gateway of this host that was killed is off the list of live ones once its spool is read."""
+        dead = self._dead()
+        self._ingester.run_once()
+        if dead:
+            for gateway in self._state.gateways():
+                if gateway.gateway in dead:
+                    self._state.forget_gateway(gateway.gateway)
+        for decision in self._controller.run_once():
+            self._on_decision(f"{decision.rollout}: {describe(decision)}")
+
+    def _dead(self) -> set[str]:
+        """Names of gateways all of whose spools are dead; a spool's name is its gateway's, a hyphen and a random part."""
+        names: dict[bool, set[str]] = {True: set(), False: set()}
+        for name, spool in spool_dirs(self._spools).items():
+            names[writer_alive(spool)].add(name.rpartition("-")[0])
+        return names[False] - names[True]
+
+
+class Baselines:
+    """Makes the calls that the baselines of open rollouts still need."""
+
+    def __init__(self, store: Store, flags: Callable[[], FlagSet], lock: Path, ending: threading.Event) -> None:
+        self._store = store
+        self._flags = flags
+        self._lock = lock
+        self._ending = ending
+        self._complete: dict[str, tuple[int, int, int]] = {}
+
+    def step(self) -> None:
+        """Run every baseline that has calls to make, side by side, unless another process of this host is at it: calls cost money."""
+        with _alone(self._lock) as alone:
+            waiting = self._waiting() if alone else []
+            if waiting:
+                asyncio.run(self._run(waiting))
+
+    def _waiting(self) -> list[Rollout]:
+        routes = self._flags().manifest.routes
+        found = [r for r in self._store.state.rollouts(open_only=True) if r.phase is Phase.BASELINE and r.route in routes]
+        return [rollout for rollout in found if self._pending(rollout)]
+
+    def _pending(self, rollout: Rollout) -> bool:
+        """Whether calls are to be made; what was found complete is not read again until something changes."""
+        mark = self._store.state.findings_mark(rollout.id, rollout.route)
+        if self._complete.get(rollout.id) == mark:
+            return False
+        pending = baseline_of(self._store, rollout).pending > 0
+        if not pending:
+            self._complete[rollout.id] = mark
+        return pending
+
+    async def _run(self, rollouts: list[Rollout]) -> None:
+        manifest = self._flags().manifest
+        async with asker(manifest) as ask:
+            runner = BaselineRunner(self._store, ask)
+            await asyncio.gather(
+                *(runner.run(rollout, manifest.routes[rollout.route], going=partial(self._going, rollout.id)) for rollout in rollouts)
+            )
+
+    def _going(self, rollout_id: str) -> bool:
+        return not self._ending.is_set() and self._store.state.rollout(rollout_id).phase is Phase.BASELINE
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether this process, of all that ask, has the lock for the length of the block."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _locked(lock)
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

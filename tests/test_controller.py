@@ -1,0 +1,584 @@
+"""The controller on a real store: what is applied, decided and said is written once, whole, and by whoever comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlling import NEXT, OTHER, PIN, PROVIDER, World, pin_file, route
+from detent import evidence as ev
+from detent.controller import Controller, act, load_evidence, proposed
+from detent.decide import decide
+from detent.errors import Conflict, InvalidInput, Refused
+from detent.manifest import read
+from detent.store import Store, open_store
+from detent.terms import Decision, Flag, Guard, Phase, Rollout, Verb, Version
+from detent.transitions import HUMAN_VERBS, after, flag_for
+from records import T0, intent, result
+
+OPEN = (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.CANARY, Phase.SOAK)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    yield World(store)
+    store.close()
+
+
+@pytest.fixture
+def controller(world: World) -> Controller:
+    return Controller(world.store, world.clock)
+
+
+def state_of(store: Store) -> dict[str, Any]:
+    """All that a refused or repeated step must leave as it is."""
+    state = store.state
+    manifest = state.manifest_text()
+    return {
+        "flags": state.flags(),
+        "rollouts": state.rollouts(),
+        "revision": state.revision(),
+        "manifest": manifest.text if manifest else None,
+        "audit": len(state.audit()),
+    }
+
+
+def decided(world: World, rollout_id: str = "ro_1") -> list[tuple[Verb, str]]:
+    return [(decision.verb, decision.reason) for decision, _ in world.store.state.decisions(rollout_id)]
+
+
+def reaches(world: World, controller: Controller, phase: Phase, file: str = pin_file(chat=NEXT)) -> Rollout:
+    """The rollout of `chat`, on its way without a finding until it enters this phase."""
+    world.apply(file)
+    chapters: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: _passes_baseline(world),
+        lambda: _passes_shadow(world),
+        lambda: _passes_canary(world, controller),
+    ]
+    while world.rollout().phase is not phase:
+        chapters.pop(0)()
+        controller.run_once()
+    return world.rollout()
+
+
+def _passes_baseline(world: World) -> None:
+    world.freeze()
+    world.runs()
+
+
+def _passes_shadow(world: World) -> None:
+    world.pairs()
+    world.later(1)
+
+
+def _passes_canary(world: World, controller: Controller) -> None:
+    world.sealed("error", (80, 4000), (720, 36_000))
+    world.sealed("tool_retry", (80, 4000), (720, 36_000))
+    world.later(1)
+    controller.run_once()
+    assert world.rollout().step == 1
+    world.later(1)
+
+
+# ── apply ──
+
+
+def test_a_first_apply_adds_routes_and_opens_a_rollout_for_each_next(world: World) -> None:
+    found = world.apply(pin_file(chat=NEXT, search=None, agent=OTHER))
+    assert [(p.route, p.kind) for p in found] == [("chat", "add"), ("chat", "open"), ("search", "add"), ("agent", "add"), ("agent", "open")]
+    flags = world.store.state.flags()
+    assert {name: (f.stable, f.candidate, f.split) for name, f in flags.items()} == {
+        name: (Version("openai", PIN), None, 0.0) for name in ("chat", "search", "agent")
+    }
+    assert {r.route: (r.candidate.model, r.stable.model, r.phase, r.owner, r.plan.name) for r in world.store.state.rollouts()} == {
+        "chat": (NEXT, PIN, Phase.PROPOSED, "chat@example.com", "short"),
+        "agent": (OTHER, PIN, Phase.PROPOSED, "agent@example.com", "short"),
+    }
+    applied = world.store.state.manifest_text()
+    assert applied is not None
+    assert (applied.text, applied.by) == (pin_file(chat=NEXT, search=None, agent=OTHER), "ada")
+
+
+def test_the_same_file_again_changes_nothing(world: World) -> None:
+    world.apply(pin_file(chat=NEXT, search=None))
+    before = state_of(world.store)
+    assert [p.kind for p in world.apply(pin_file(chat=NEXT, search=None))] == ["running", "unchanged"]
+    assert state_of(world.store) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (pin_file(new=NEXT) + route("chat", version=OTHER), "propose it as `next`"),
+        (pin_file(new=NEXT, chat=OTHER), "another version is proposed while rollout ro_1"),
+        (pin_file(new=NEXT), "taken out of the file while a rollout is in"),
+    ],
+)
+def test_a_file_with_one_wrong_route_is_refused_as_a_whole(world: World, text: str, says: str) -> None:
+    world.apply(pin_file(chat=NEXT))
+    before = state_of(world.store)
+    with pytest.raises(Refused) as refused:
+        world.apply(text)
+    assert says in str(refused.value)
+    assert state_of(world.store) == before
+
+
+def test_a_broken_file_changes_nothing_and_names_its_line(world: World) -> None:
+    world.apply(pin_file(chat=NEXT))
+    before = state_of(world.store)
+    with pytest.raises(InvalidInput, match=r"detent\.toml:\d+: "):
+        world.apply(pin_file(chat=NEXT, search=None).replace("owner", "ownr"))
+    assert state_of(world.store) == before
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+STEPS = ("put_flags", "open_rollout", "commit", "drop_flags", "put_manifest")
+
+
+def dies(monkeypatch: pytest.MonkeyPatch, store: Store, step: str, nth: int, *, written: bool) -> None:
+    """The process ends at the n-th write of this kind, before it or just after."""
+    real: Callable[..., Any] = getattr(store.state, step)
+    calls = 0
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth and not written:
+            raise Killed
+        found = real(*args, **kwargs)
+        if calls == nth:
+            raise Killed
+        return found
+
+    monkeypatch.setattr(type(store.state), step, lambda self, *args, **kwargs: write(*args, **kwargs))
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize(
+    ("step", "nth"), [("put_flags", 1), ("open_rollout", 1), ("open_rollout", 2), ("commit", 1), ("drop_flags", 1), ("put_manifest", 1)]
+)
+def test_an_apply_that_was_killed_anywhere_is_finished_by_running_it_again(
+    world: World, tmp_path: Path, step: str, nth: int, written: bool
+) -> None:
+    first = pin_file(chat=NEXT, gone=None)
+    second = pin_file(chat=OTHER, search=NEXT, agent=NEXT)
+    calm = World(open_store(f"sqlite:///{tmp_path / 'calm' / 'state.db'}"))
+    for each in (calm, world):
+        each.apply(first)
+    calm.apply(second, supersede=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        dies(patch, world.store, step, nth, written=written)
+        with pytest.raises(Killed):
+            world.apply(second, supersede=True)
+    world.apply(second, supersede=True)
+
+    def outcome(of: World) -> Any:
+        state = of.store.state
+        rollouts = sorted((r.route, r.candidate.model, r.phase, r.reason) for r in state.rollouts())
+        flags = {name: (f.stable, f.rollout) for name, f in state.flags().items()}
+        manifest = state.manifest_text()
+        return rollouts, flags, manifest and manifest.text
+
+    assert outcome(world) == outcome(calm)
+    assert [row[:3] for row in outcome(world)[0]] == [
+        ("agent", NEXT, Phase.PROPOSED),
+        ("chat", NEXT, Phase.ABORTED),
+        ("chat", OTHER, Phase.PROPOSED),
+        ("search", NEXT, Phase.PROPOSED),
+    ]
+    calm.store.close()
+
+
+def test_another_next_supersedes_the_open_rollout_only_when_told_to(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    assert world.store.state.flags()["chat"].split == 0.1
+    world.apply(pin_file(chat=OTHER), supersede=True)
+    former, new = world.store.state.rollouts()
+    assert (former.phase, former.reason) == (Phase.ABORTED, f"AbortedByHuman: ada: superseded by openai/{OTHER}")
+    assert (new.phase, new.candidate.model) == (Phase.PROPOSED, OTHER)
+    assert world.store.state.flags()["chat"].split == 0.0
+
+
+def test_what_was_aborted_is_opened_again_for_a_reason_that_is_kept(world: World) -> None:
+    world.apply(pin_file(chat=NEXT))
+    act(world.store, "ro_1", "abort", by="ada", why="too early", now=world.now)
+    with pytest.raises(Refused, match="--retry --why"):
+        world.apply(pin_file(chat=NEXT))
+    world.apply(pin_file(chat=NEXT), retry_why="the provider mended it")
+    assert [r.phase for r in world.store.state.rollouts()] == [Phase.ABORTED, Phase.PROPOSED]
+    assert any(row.rollout == "ro_2" and row.what.endswith(": the provider mended it") for row in world.store.state.audit())
+
+
+def test_a_route_that_was_taken_out_is_gone_and_may_come_back_on_another_pin(world: World) -> None:
+    world.apply(pin_file(chat=None, old=None))
+    before = world.store.state.revision()
+    assert [p.kind for p in world.apply(pin_file(chat=None))] == ["unchanged", "remove"]
+    assert set(world.store.state.flags()) == {"chat"}
+    assert world.store.state.revision() > before, "gateways have to hear of it"
+    world.apply(pin_file(chat=None) + route("old", version=OTHER))
+    assert world.store.state.flags()["old"].stable == Version("openai", OTHER)
+
+
+def test_a_pin_that_moves_while_the_file_is_applied_opens_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.apply(pin_file(chat=None))
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        found = proposed(*args, **kwargs)
+        world.store.state.put_flags([Flag(route="chat", revision=0, stable=Version("openai", OTHER))], at=world.now)
+        return found
+
+    monkeypatch.setattr("detent.controller.proposed", meanwhile)
+    with pytest.raises(Conflict, match=f"moved meanwhile: `openai/{OTHER}`"):
+        world.apply(pin_file(chat=NEXT))
+    assert world.store.state.rollouts() == []
+
+
+# ── the loop ──
+
+
+def test_the_whole_way_up_is_decided_and_written_step_by_step(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.SOAK)
+    flag = world.store.state.flags()["chat"]
+    assert (flag.split, flag.candidate, flag.rollout) == (0.95, Version("openai", NEXT), "ro_1")
+    world.later(1)
+    (last,) = controller.run_once()
+    assert (last.verb, last.reason) == (Verb.FINISH, "SoakServed")
+    assert world.store.state.flags()["chat"] == replace(
+        Flag(route="chat", revision=0, stable=Version("openai", NEXT)), revision=world.store.state.revision(), written_at=world.now
+    )
+    assert decided(world) == [
+        (Verb.ADVANCE, "Opened"),
+        (Verb.ADVANCE, "BaselinePassed"),
+        (Verb.ADVANCE, "ShadowPassed"),
+        (Verb.ADVANCE, "StepServed"),
+        (Verb.PROMOTE, "Proved"),
+        (Verb.FINISH, "SoakServed"),
+    ]
+    assert controller.run_once() == (), "what has ended is not asked about again"
+
+
+def test_a_decision_is_written_once_and_not_again_while_nothing_changes(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.BASELINE)
+    (hold,) = controller.run_once()
+    assert hold.reason == "NoBaseline"
+    before = state_of(world.store)
+    for _ in range(3):
+        world.later(0.1)
+        assert controller.run_once() == ()
+    assert Controller(world.store, world.clock).run_once() == (), "nor by a controller that was started anew"
+    assert state_of(world.store) == before
+    world.freeze()
+    (running,) = controller.run_once()
+    assert running.reason == "BaselineRunning"
+
+
+def test_what_is_said_again_after_something_else_is_news(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.SHADOW)
+    assert [d.reason for d in controller.run_once()] == ["TimeNotServed"]
+    act(world.store, "ro_1", "hold", by="ada", why="freeze", now=world.now)
+    assert [d.reason for d in controller.run_once()] == ["HeldByHuman"]
+    act(world.store, "ro_1", "resume", by="ada", why="", now=world.now)
+    assert [d.reason for d in controller.run_once()] == ["TimeNotServed"]
+
+
+def test_two_controllers_say_everything_once(world: World, controller: Controller) -> None:
+    other = Controller(world.store, world.clock)
+    world.apply(pin_file(chat=NEXT))
+    for _ in range(3):
+        controller.run_once()
+        other.run_once()
+    assert decided(world) == [(Verb.ADVANCE, "Opened"), (Verb.HOLD, "NoBaseline")]
+
+
+def test_the_loser_of_a_compare_and_set_does_no_harm(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.sealed("tool_retry", (40, 100), (10, 900))
+    other = Controller(world.store, world.clock)
+    won: list[Decision] = []
+
+    def while_this_one_thinks() -> Any:
+        if not won:
+            won.extend(other.run_once())
+        return world.now
+
+    assert Controller(world.store, while_this_one_thinks).run_once() == ()
+    assert [d.verb for d in won] == [Verb.ROLL_BACK]
+    assert world.rollout().phase is Phase.ROLLED_BACK
+    assert decided(world).count((Verb.ROLL_BACK, "GuardHarmed")) == 1
+
+
+def test_harm_is_one_write_of_flag_decision_and_evidence(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.sealed("tool_retry", (40, 100), (10, 900))
+    before, revision = world.rollout(), world.store.state.revision()
+    (decision,) = controller.run_once()
+    assert (decision.verb, decision.reason) == (Verb.ROLL_BACK, "GuardHarmed")
+    flag = world.store.state.flags()["chat"]
+    assert (flag.stable, flag.candidate, flag.split, flag.revision) == (Version("openai", PIN), None, 0.0, revision + 1)
+    assert world.store.state.revision() == revision + 1
+    stored, evidence = world.store.state.decisions("ro_1")[-1]
+    assert stored == decision
+    assert decide(before, ev.decode(evidence), stored.at) == stored, "it recomputes from the store"
+    assert ev.digest(ev.decode(evidence)) == stored.evidence_digest
+    assert load_evidence(world.store, before).users_exposed == 100
+
+
+def test_every_decision_of_a_rollout_recomputes_from_its_stored_evidence(world: World) -> None:
+    seen: list[Rollout] = []
+
+    def clock() -> Any:
+        seen.append(world.rollout())
+        return world.now
+
+    controller = Controller(world.store, clock)
+    reaches(world, controller, Phase.SOAK)
+    world.later(1)
+    controller.run_once()
+    stored = world.store.state.decisions("ro_1")
+    assert len(stored) == 6
+    for before, (decision, evidence) in zip(seen, stored, strict=True):
+        assert decide(before, ev.decode(evidence), decision.at) == decision
+
+
+def test_a_rollout_that_cannot_be_decided_does_not_hide_harm_in_another(world: World, controller: Controller) -> None:
+    world.ids = count(9)
+    world.apply(pin_file(aaa=NEXT))
+    world.ids = count(1)
+    world.later(1)
+    reaches(world, controller, Phase.CANARY, pin_file(aaa=NEXT, chat=NEXT))
+    broken = world.rollout("ro_9")
+    assert [r.id for r in world.store.state.rollouts()] == ["ro_9", "ro_1"], "the broken one is asked about first"
+    world.store.state.drop_flags(["aaa"], at=world.now, by="a mistake")
+    world.freeze("aaa")  # something new to decide about it
+    world.sealed("tool_retry", (40, 100), (10, 900))
+    with pytest.raises(KeyError, match="aaa"):
+        controller.run_once()
+    assert world.rollout().phase is Phase.ROLLED_BACK
+    assert world.rollout("ro_9") == broken
+
+
+def test_base_rates_are_frozen_when_the_canary_begins(world: World, controller: Controller) -> None:
+    def traffic(name: str, n: int, bad: int) -> None:
+        legs = [intent(f"{name}{i}", f"{name}-u{i}", route="chat", rollout=None, randomised=False) for i in range(n)]
+        ends = [result(f"{name}{i}", repeats_call=i < bad) for i in range(n)]
+        world.store.journal.put(legs, ends)
+
+    traffic("past", 199, 9)
+    reaches(world, controller, Phase.SHADOW)
+    assert world.rollout().base_rates == {}
+    _passes_shadow(world)
+    controller.run_once()
+    # (events + 1/2) / (units + 1): 0.5 / 200 and 9.5 / 200
+    assert world.rollout().base_rates == pytest.approx({"error": 0.0025, "tool_retry": 0.0475})
+    frozen = world.rollout().base_rates
+    traffic("since", 100, 100)
+    world.sealed("error", (80, 4000), (720, 36_000))
+    world.later(1)
+    controller.run_once()
+    assert world.rollout().step == 1
+    assert world.rollout().base_rates == frozen
+
+
+def test_a_unit_that_is_sealed_while_the_evidence_is_read_is_no_puzzle(
+    world: World, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its share period may be newer than the exposure that was read a moment ago."""
+    rollout = reaches(world, controller, Phase.CANARY)
+    world.sealed("error", (1, 10), (1, 90))
+    state = type(world.store.state)
+
+    def then_more_come(real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(self: Any, rollout_id: str) -> Any:
+            found = real(self, rollout_id)
+            monkeypatch.undo()
+            widen(world)
+            world.sealed("error", (0, 5), (0, 5))
+            return found
+
+        return read
+
+    for name in ("exposure", "label_counts"):
+        monkeypatch.setattr(state, name, then_more_come(getattr(state, name)))
+    evidence = load_evidence(world.store, rollout)
+    assert [t.period for t in evidence.guards[0].tallies] in ([1], [1, 2])
+
+
+def widen(world: World) -> None:
+    """The next canary step, in the store."""
+    now = world.rollout()
+    moved = after(now, Decision(rollout="ro_1", verb=Verb.ADVANCE, reason="", sentence="", at=T0, evidence_digest=""), world.now)
+    flag = flag_for(moved, world.store.state.flags()["chat"])
+    world.store.state.commit(now, moved, flag=flag, decision=None, evidence=None, by="x", what="advance", at=world.now)
+
+
+# ── what a human says ──
+
+
+@pytest.mark.parametrize("phase", OPEN)
+def test_rolling_back_is_one_write_from_every_phase(world: World, controller: Controller, phase: Phase) -> None:
+    before = reaches(world, controller, phase)
+    revision, rows = world.store.state.revision(), len(world.store.state.audit())
+    moved = act(world.store, "ro_1", "roll_back", by="ada", why="it got worse", now=world.now)
+    assert moved == world.rollout()
+    assert moved.phase is (Phase.ROLLED_BACK if phase in (Phase.CANARY, Phase.SOAK) else Phase.ABORTED)
+    assert moved.revision == before.revision + 1
+    flag = world.store.state.flags()["chat"]
+    assert (flag.stable.model, flag.candidate, flag.rollout, flag.split, flag.shadow) == (PIN, None, None, 0.0, 0.0)
+    assert world.store.state.revision() == revision + (phase is not Phase.PROPOSED), "a route that was not touched yet has nothing to obey"
+    assert [(row.by, row.what) for row in world.store.state.audit()][: len(world.store.state.audit()) - rows] == [
+        ("ada", "roll_back: it got worse")
+    ]
+    assert controller.run_once() == ()
+
+
+@pytest.mark.parametrize("verb", ["hold", "abort", "approve", "resume"])
+@pytest.mark.parametrize("phase", OPEN)
+def test_every_verb_does_in_the_store_what_it_does_in_memory(world: World, controller: Controller, verb: str, phase: Phase) -> None:
+    before = reaches(world, controller, phase)
+    try:
+        expected = HUMAN_VERBS[verb](before, "ada", "so", world.now)
+    except Refused as refused:
+        with pytest.raises(Refused, match=refused.message):
+            act(world.store, "ro_1", verb, by="ada", why="so", now=world.now)
+        assert world.rollout() == before
+        return
+    assert act(world.store, "ro_1", verb, by="ada", why="so", now=world.now) == replace(expected, revision=before.revision + 1)
+
+
+def test_a_humans_word_is_tried_again_when_the_controller_was_quicker(
+    world: World, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.apply(pin_file(chat=NEXT))
+    real = HUMAN_VERBS["hold"]
+
+    def just_then(*args: Any) -> Rollout:
+        monkeypatch.setitem(HUMAN_VERBS, "hold", real)
+        controller.run_once()
+        return real(*args)
+
+    monkeypatch.setitem(HUMAN_VERBS, "hold", just_then)
+    moved = act(world.store, "ro_1", "hold", by="ada", why="", now=world.now)
+    assert (moved.phase, moved.held is not None) == (Phase.BASELINE, True)
+
+
+def test_a_rollout_that_keeps_moving_is_said_to(world: World, controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.apply(pin_file(chat=NEXT))
+
+    def never_there(*args: Any, **kwargs: Any) -> Any:
+        raise Conflict("moved on")
+
+    monkeypatch.setattr(type(world.store.state), "commit", never_there)
+    with pytest.raises(Conflict, match="rollout `ro_1` kept moving"):
+        act(world.store, "ro_1", "hold", by="ada", why="", now=world.now)
+
+
+def test_an_unknown_rollout_is_named(world: World) -> None:
+    with pytest.raises(InvalidInput, match="no rollout: `ro_9`"):
+        act(world.store, "ro_9", "abort", by="ada", why="", now=world.now)
+
+
+# ── promoting on a human's word ──
+
+
+def promotes(world: World) -> Rollout:
+    return act(world.store, "ro_1", "promote", by="ada", why="reviewed", now=world.now)
+
+
+def test_nobody_promotes_over_a_suspicion_of_harm_not_even_one_that_a_hold_hides(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    act(world.store, "ro_1", "hold", by="ada", why="let me see", now=world.now)
+    world.sealed("tool_retry", (12, 300), (34, 2700))
+    world.later(1.5)
+    assert [d.reason for d in controller.run_once()] == ["HeldByHuman"]
+    with pytest.raises(Refused, match="can be rolled back, not promoted") as refused:
+        promotes(world)
+    assert "harm suspected in tool_retry" in str(refused.value.hint)
+    assert world.rollout().phase is Phase.CANARY
+
+
+def ends_not_proved(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.later(10)
+    controller.run_once()
+    assert world.rollout().phase is Phase.NOT_PROVED
+
+
+def test_what_was_not_proved_can_be_promoted_by_name(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    moved = promotes(world)
+    assert (moved.phase, moved.reason) == (Phase.SOAK, "PromotedUnproved: ada: reviewed")
+    flag = world.store.state.flags()["chat"]
+    assert (flag.split, flag.candidate) == (0.95, Version("openai", NEXT))
+    assert world.store.state.rollouts(open_only=True) == [moved]
+    assert [d.reason for d in controller.run_once()] == ["TimeNotServed"]
+
+
+def test_harm_that_was_seen_after_the_end_still_speaks_against_it(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    world.sealed("tool_retry", (40, 100), (10, 900), period=1)
+    with pytest.raises(Refused, match="can be rolled back, not promoted"):
+        promotes(world)
+
+
+def test_an_old_rollout_is_not_promoted_over_a_newer_pin(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    world.store.state.put_flags([Flag(route="chat", revision=0, stable=Version("openai", OTHER))], at=world.now)
+    with pytest.raises(Refused, match=f"has moved on from openai/{PIN} since: `openai/{OTHER}`"):
+        promotes(world)
+
+
+def test_nor_beside_another_open_rollout_nor_on_a_route_that_is_gone(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    world.apply(pin_file(chat=OTHER))
+    with pytest.raises(Refused, match="another open rollout: `ro_2`"):
+        promotes(world)
+    act(world.store, "ro_2", "abort", by="ada", why="", now=world.now)
+    world.store.state.drop_flags(["chat"], at=world.now, by="ada")
+    with pytest.raises(Refused, match="no longer a route"):
+        promotes(world)
+
+
+# ── evidence ──
+
+
+def test_evidence_is_loaded_for_the_guards_of_the_plan(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.sealed("error", (3, 40), (7, 360))
+    evidence = load_evidence(world.store, world.rollout())
+    assert [g.metric for g in evidence.guards] == ["error", "tool_retry"]
+    assert evidence.guards[0] == ev.guard_evidence("error", world.store.state.label_counts("ro_1"), {1: 0.1})
+    assert (evidence.guards[0].candidate_events, evidence.guards[0].stable_units, evidence.guards[1].tallies) == (3, 360, ())
+    assert (evidence.users_exposed, evidence.users_seen, evidence.baseline, evidence.shadow) == (40, 400, None, None)
+
+
+def test_the_plan_of_a_rollout_is_fixed_when_it_opens(world: World, controller: Controller) -> None:
+    world.apply(pin_file(chat=NEXT))
+    fixed = world.rollout().plan
+    world.apply(pin_file(chat=NEXT).replace('"9h"', '"12h"'))
+    assert world.rollout().plan == fixed
+    assert Guard(metric="error", margin_ratio=1.5, role="prove") in fixed.guards
+
+
+def test_a_plan_of_what_would_be_done_reads_the_store_and_changes_nothing(world: World) -> None:
+    world.apply(pin_file(chat=NEXT))
+    before = state_of(world.store)
+    found = proposed(world.store, read(pin_file(chat=OTHER, search=None)), supersede=True)
+    assert [(p.route, p.kind) for p in found] == [("chat", "supersede"), ("search", "add")]
+    assert state_of(world.store) == before
+
+
+def test_without_a_provider_in_the_file_nothing_is_applied(world: World) -> None:
+    with pytest.raises(InvalidInput):
+        world.apply(pin_file(chat=None).replace(PROVIDER, ""))
+    assert state_of(world.store)["revision"] == 0
