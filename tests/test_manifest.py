@@ -256,6 +256,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "7d",
     ),
     "canary ends early": (swapped('"24h" }], at_most = "14d"', '"24h" }], at_most = "71h"'), 21, "`71h`", "3d"),
+    "a soak that compares nothing": (after("[plans.mine]", "soak = { holdback = 0.0 }"), 20, "holdback out of range: `0.0`", "above 0"),
     "alpha of a half": (after("[plans.mine]", "alpha = 0.5"), 20, "alpha out of range: `0.5`", "below 0.5"),
     "alpha of nothing": (after("[plans.mine]", "alpha = 0"), 20, "alpha out of range: `0`", "above 0"),
     "bodies above 1": (swapped("bodies = 0.05", "bodies = 1.5"), 12, "`1.5`", "from 0 to 1"),

@@ -52,7 +52,7 @@ RANGES: tuple[Range, ...] = (
     Range(("plans", "*", "shadow", "budget_usd_per_day"), "0 or more", lambda x: 0 <= x <= 1e9),
     Range(("plans", "*", "canary", "steps", "*", "share"), _SHARE, _proper_share),
     Range(("plans", "*", "canary", "steps", "*", "units"), _COUNT, _count),
-    Range(("plans", "*", "soak", "holdback"), "0 or more and below 1", lambda x: 0 <= x < 1),
+    Range(("plans", "*", "soak", "holdback"), "above 0 and below 1", lambda x: 0 < x < 1),
     Range(("plans", "*", "guards", "*", "margin_ratio"), "above 1 and at most 100: 1.5 allows half as much again", lambda x: 1 < x <= 100),
     Range(("plans", "*", "guards", "*", "margin_abs"), _SHARE, _proper_share),
 )
