@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from detent import wire
-from detent.baseline import BATCH, TRIES, BaselineRunner, Reply, checks_of, freeze, score
+from detent.baseline import BaselineRunner, Reply, checks_of, freeze, score
+from detent.baseline.running import BATCH, TRIES
 from detent.controller import baseline_of
 from detent.decide import decide
 from detent.errors import CouldNotRun

@@ -16,11 +16,13 @@ from detent.terms import (
     BaselineStage,
     CanaryStage,
     CanaryStep,
+    CheckRow,
     Drill,
     FileTable,
     Guard,
     Manifest,
     Plan,
+    Price,
     Provider,
     RecordPolicy,
     Route,
@@ -29,7 +31,7 @@ from detent.terms import (
     SoakStage,
 )
 
-NAMED: tuple[str, ...] = ("providers", "routes", "plans")
+NAMED: tuple[str, ...] = ("providers", "routes", "plans", "checks", "prices")
 """Tables of tables: the key of each is its name."""
 
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
@@ -47,6 +49,8 @@ _TABLES: tuple[tuple[Path, type[FileTable]], ...] = (
     (("plans", "*", "soak"), SoakStage),
     (("plans", "*", "drill"), Drill),
     (("plans", "*", "guards", "*"), Guard),
+    (("checks", "*"), CheckRow),
+    (("prices", "*"), Price),
     (("server",), Server),
 )
 
@@ -64,6 +68,8 @@ _MISSING: dict[tuple[type[FileTable], str], str] = {
     (Route, "owner"): 'write owner = "team@example.com": who is paged for this route',
     (CanaryStep, "share"): "write share = 0.05: which share of units the candidate gets in this step",
     (CanaryStep, "at_least"): 'write at_least = "48h": how long this step lasts at least',
+    (Price, "input"): "write input = 2.50: USD per million input tokens",
+    (Price, "output"): "write output = 10.00: USD per million output tokens",
     (Guard, "metric"): 'write metric = "error": what the candidate may not worsen',
 }
 
@@ -142,7 +148,7 @@ def _finding(fault: ErrorDetails, data: Mapping[str, Any]) -> Finding:
 
 def _unknown_key(path: Path, table: type[FileTable] | None) -> Finding:
     key = str(path[-1])
-    known = [f.name for f in fields(table) if f.name != "name" or table not in {Provider, Route, Plan}] if table else []  # type: ignore[arg-type]
+    known = [f.name for f in fields(table) if f.name != "name" or table not in {Provider, Route, Plan, CheckRow, Price}] if table else []  # type: ignore[arg-type]
     hint = did_you_mean(key, known)
     if table is Provider and re.search(r"key|token|secret|password", key, re.IGNORECASE) and "did you mean" not in hint:
         hint = "the key itself is never in a file: name the environment variable that holds it in `key_env`"

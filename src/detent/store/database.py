@@ -58,7 +58,7 @@ class Database:
             yield connection
 
     def create(self, tables: Sequence[Table]) -> None:
-        """Make the tables that are missing. Raises CouldNotRun when the store was written by a newer Detent."""
+        """Make the tables and the nullable columns that are missing. Raises CouldNotRun when the store was written by a newer Detent."""
         with self._making(), self.write() as connection:
             if not self.sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
@@ -70,7 +70,8 @@ class Database:
                         hint="run the newer Detent; nothing was changed",
                     )
             metadata.create_all(connection, tables=list(tables))
-            insert_missing(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
+            _add_columns(connection, tables)
+            upsert(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
             if counters in tables:
                 insert_missing(connection, counters, [{"name": "revision", "n": 0}, {"name": "ingest", "n": 0}])
 
@@ -131,6 +132,17 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, add: Se
     new = {name: insert.excluded[name] for name in rows[0] if name not in keys}
     setting = {name: table.c[name] + value if name in add else value for name, value in new.items()}
     connection.execute(insert.on_conflict_do_update(index_elements=sorted(keys), set_=setting), list(rows))
+
+
+def _add_columns(connection: Connection, tables: Sequence[Table]) -> None:
+    """Give a store of an older Detent the columns that came since: nullable ones, so that its rows stay as they are."""
+    there = inspect(connection)
+    for table in tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -1,18 +1,20 @@
-"""The part of the state that baseline runner and grader write: baselines, runs, scored pairs. Appended, each once."""
+"""The part of the state that layers 1 and 2 write: baselines, pins, runs, scored pairs, what the judge said. Appended, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
-from detent.store.database import Database, insert_missing
-from detent.store.schema import baselines, pairs, runs
-from detent.terms import Baseline, Pair, Run
+from detent.store.database import Database, insert_missing, upsert
+from detent.store.schema import baselines, calibrations, judgements, pairs, pins, runs
+from detent.terms import Baseline, Calibration, Judgement, Pair, Pin, RecordedExchange, Run, Version, micros
 
 # Built at import, as in state.py: threads that work a dataclass out at once crash the process.
 _BASELINE, _RUN, _PAIR = msgspec.json.Decoder(Baseline), msgspec.json.Decoder(Run), msgspec.json.Decoder(Pair)
+_PIN, _RECORDED = msgspec.json.Decoder(Pin), msgspec.json.Decoder(RecordedExchange)
+_JUDGEMENT, _CALIBRATION = msgspec.json.Decoder(Judgement), msgspec.json.Decoder(Calibration)
 
 
 class Findings:
@@ -32,6 +34,52 @@ class Findings:
         with self._db.read() as c:
             body = c.scalar(query)
         return None if body is None else _BASELINE.decode(body)
+
+    def put_pin(self, pin: Pin, recorded: RecordedExchange) -> None:
+        """Keep an exchange as an incident of its route; a second pin of the same exchange replaces the first."""
+        body, copy = msgspec.json.encode(pin).decode(), msgspec.json.encode(recorded).decode()
+        row = {"route": pin.route, "exchange": pin.exchange, "at_us": micros(pin.at), "body": body, "recorded": copy}
+        with self._db.write() as c:
+            upsert(c, pins, [row])
+
+    def drop_pin(self, route: str, exchange: str) -> bool:
+        """Let go of an incident; whether it was there."""
+        with self._db.write() as c:
+            return c.execute(delete(pins).where(pins.c.route == route, pins.c.exchange == exchange)).rowcount > 0
+
+    def pins(self, route: str) -> list[tuple[Pin, RecordedExchange]]:
+        """The incidents of a route, oldest first."""
+        query = select(pins.c.body, pins.c.recorded).where(pins.c.route == route).order_by(pins.c.at_us, pins.c.exchange)
+        with self._db.read() as c:
+            return [(_PIN.decode(row.body), _RECORDED.decode(row.recorded)) for row in c.execute(query)]
+
+    def add_judgements(self, new: Sequence[Judgement]) -> None:
+        """Keep what the judge said; an answer to the same question that is there already stays."""
+        rows = [{"id": j.id, "digest": j.digest, "body": msgspec.json.encode(j).decode()} for j in new]
+        with self._db.write() as c:
+            insert_missing(c, judgements, rows)
+
+    def judgements(self, ids: Collection[str]) -> dict[str, Judgement]:
+        """What the judge said to these questions, as far as they were asked."""
+        wanted, found = sorted(ids), dict[str, Judgement]()
+        with self._db.read() as c:
+            for start in range(0, len(wanted), 500):
+                query = select(judgements.c.id, judgements.c.body).where(judgements.c.id.in_(wanted[start : start + 500]))
+                found.update({row.id: _JUDGEMENT.decode(row.body) for row in c.execute(query)})
+        return found
+
+    def put_calibration(self, calibration: Calibration) -> None:
+        """Keep a calibration; the newest of a judge and digest is the one in force."""
+        body = msgspec.json.encode(calibration).decode()
+        with self._db.write() as c:
+            c.execute(insert(calibrations).values(judge=str(calibration.judge), digest=calibration.digest, body=body))
+
+    def calibration(self, judge: Version, digest: str) -> Calibration | None:
+        """The calibration in force of a judge with one rubric and prompt form."""
+        of_judge = select(calibrations.c.body).where(calibrations.c.judge == str(judge), calibrations.c.digest == digest)
+        with self._db.read() as c:
+            body = c.scalar(of_judge.order_by(calibrations.c.id.desc()).limit(1))
+        return None if body is None else _CALIBRATION.decode(body)
 
     def findings_mark(self, rollout: str, route: str) -> tuple[int, int, int]:
         """Changes whenever the baseline in force, the runs or the pairs of a rollout do: cheaper to ask for than what it stands for."""

@@ -299,6 +299,7 @@ def _intent_row(intent: Intent, spool: str) -> dict[str, Any]:
         row[name] = row[name].value
     row["spool"] = spool
     row["attempt"] = min(intent.attempt, _INT64 - 1)  # a client may claim any number of attempts
+    row["betas"] = ",".join(intent.betas) or None
     return row
 
 
@@ -334,6 +335,7 @@ def _feedback(row: Any) -> Feedback:
 def _intent(row: Any) -> Intent:
     values = {name: getattr(row, name) for name in _INTENT}
     values |= {"role": Role(row.role), "arm": Arm(row.arm), "arm_served": Arm(row.arm_served)}
+    values["betas"] = tuple(row.betas.split(",")) if row.betas else ()
     return Intent(**values | {"unit_kind": UnitKind(row.unit_kind), "endpoint": Endpoint(row.endpoint)})
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised by every change of a table; a store of a newer version is refused."""
 
 metadata = MetaData()
@@ -128,6 +128,16 @@ runs = _keyed(
 )
 
 pairs = _keyed("pairs", _text("rollout"), _text("exchange"), _text("body"), PrimaryKeyConstraint("rollout", "exchange"))
+
+pins = _keyed(
+    "pins", _text("route"), _text("exchange"), _int("at_us"), _text("body"), _text("recorded"), PrimaryKeyConstraint("route", "exchange")
+)
+"""Exchanges kept as incidents, each with its own copy of the recording: the journal forgets."""
+
+judgements = _keyed("judgements", Column("id", Text, primary_key=True), _text("digest"), _text("body"))
+"""What the judge said; `id` covers judge, rubric, prompt and both outputs, so that the same question is never paid for twice."""
+
+calibrations = Table("calibrations", metadata, Column("id", _Counting, primary_key=True), _text("judge"), _text("digest"), _text("body"))
 
 # ── state: what the ingester keeps ──────────────────────────────────────────────────────────────────────────────────
 
@@ -245,6 +255,8 @@ legs = Table(
     Column("stream", Boolean, nullable=False),
     _int("attempt"),
     _text("template"),
+    Column("api_version", Text),
+    Column("betas", Text),
     # the result; `outcome` is null until it is known
     Column("outcome", Text),
     Column("result_us", BigInteger),

@@ -1,0 +1,146 @@
+"""The nouns of Detent, in the order in which a request meets them. Read this first.
+
+    app -> gateway -> provider          assign.py, exchange.py, gateway.py
+             | Intent, Result           store/spool.py
+             v
+           journal -> evidence -> decision -> flag -> every gateway
+           ingest.py  evidence.py  decide.py  controller.py
+
+Everything here is a frozen value. Fractions are in [0, 1]; durations are float seconds (`Seconds`; a file spells them `48h`); times are
+aware UTC datetimes named `*_at`, or integer microseconds since the epoch named `*_us` in the spool and the journal; ids carry a prefix
+(`ro_` rollout, `ex_` exchange, `le_` leg, `ca_` case).
+"""
+
+from __future__ import annotations
+
+from detent.terms.baseline import Baseline, Blessing, Calibration, Case, Judged, Judgement, Pair, Pin, Run, Score, ToolResult, Unscored
+from detent.terms.durations import DURATION, Seconds, micros, parse_duration, show_duration, utc
+from detent.terms.evidence import (
+    BaselineEvidence,
+    Evidence,
+    Exposure,
+    Flip,
+    GuardEvidence,
+    Refused,
+    ShadowEvidence,
+    Slice,
+    Spread,
+    Tally,
+    Verdict,
+)
+from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Phase
+from detent.terms.forecast import Forecast, Range
+from detent.terms.legs import Assignment, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
+from detent.terms.names import CHECK_NAMES, METRIC_NAMES, MetricRow
+from detent.terms.pinfile import (
+    BaselineStage,
+    CanaryStage,
+    CanaryStep,
+    CheckRow,
+    Dialect,
+    Drill,
+    FileTable,
+    Guard,
+    Manifest,
+    Plan,
+    Price,
+    Provider,
+    RecordPolicy,
+    Route,
+    Server,
+    ShadowStage,
+    SoakStage,
+    Version,
+)
+from detent.terms.recorded import RecordedExchange, RefusedRow
+from detent.terms.report import Cause, Report, ReportedCase, Status
+from detent.terms.requests import Answer, Endpoint, Head, Message, Prompt, ToolCall, Usage
+from detent.terms.rollouts import Decision, Held, Look, LookAt, Rollout, Verb
+
+__all__ = [
+    "CHECK_NAMES",
+    "DURATION",
+    "METRIC_NAMES",
+    "OPEN_PHASES",
+    "Answer",
+    "Arm",
+    "Assignment",
+    "Baseline",
+    "BaselineEvidence",
+    "BaselineStage",
+    "Blessing",
+    "Calibration",
+    "CanaryStage",
+    "CanaryStep",
+    "Case",
+    "Cause",
+    "CheckRow",
+    "Decision",
+    "Dialect",
+    "Drill",
+    "Endpoint",
+    "Evidence",
+    "Exposure",
+    "Feedback",
+    "FileTable",
+    "Flag",
+    "FlagSet",
+    "Flip",
+    "Forecast",
+    "Guard",
+    "GuardEvidence",
+    "Head",
+    "Held",
+    "Intent",
+    "Judged",
+    "Judgement",
+    "Leg",
+    "Look",
+    "LookAt",
+    "Manifest",
+    "Message",
+    "MetricRow",
+    "Outcome",
+    "Pair",
+    "Phase",
+    "Pin",
+    "Plan",
+    "Price",
+    "Prompt",
+    "Provider",
+    "Range",
+    "RecordPolicy",
+    "RecordedExchange",
+    "Refused",
+    "RefusedRow",
+    "Report",
+    "ReportedCase",
+    "Result",
+    "Role",
+    "Rollout",
+    "Route",
+    "Run",
+    "Score",
+    "Seconds",
+    "Server",
+    "ShadowEvidence",
+    "ShadowStage",
+    "Slice",
+    "SoakStage",
+    "Spread",
+    "Status",
+    "Tally",
+    "ToolCall",
+    "ToolResult",
+    "Unit",
+    "UnitKind",
+    "Unscored",
+    "Usage",
+    "Verb",
+    "Verdict",
+    "Version",
+    "micros",
+    "parse_duration",
+    "show_duration",
+    "utc",
+]

@@ -1,0 +1,193 @@
+"""Evidence: the sums, flips and pairs that a decision reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Sealed units of one guard in one share period and slice: [events, units] by arm. `split` is the period's share on the candidate."""
+
+    period: int
+    split: float
+    slice: str = ""
+    candidate_events: int = 0
+    candidate_units: int = 0
+    stable_events: int = 0
+    stable_units: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardEvidence:
+    """All tallies of one guard, and how many of its sealed units could not be scored, by arm."""
+
+    metric: str
+    tallies: tuple[Tally, ...] = ()
+    candidate_unscored: int = 0
+    stable_unscored: int = 0
+
+    @property
+    def candidate_units(self) -> int:
+        """Sealed candidate units."""
+        return sum(t.candidate_units for t in self.tallies)
+
+    @property
+    def stable_units(self) -> int:
+        """Sealed stable units."""
+        return sum(t.stable_units for t in self.tallies)
+
+    @property
+    def candidate_events(self) -> int:
+        """Events among sealed candidate units."""
+        return sum(t.candidate_events for t in self.tallies)
+
+    @property
+    def stable_events(self) -> int:
+        """Events among sealed stable units."""
+        return sum(t.stable_events for t in self.tallies)
+
+
+class Verdict(StrEnum):
+    """What a comparison comes to. Only `pass` is a pass."""
+
+    PASS = "pass"  # noqa: S105
+    REGRESSION = "regression"
+    INCONCLUSIVE = "inconclusive"
+    COULD_NOT_RUN = "could_not_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A prompt that one version answers rightly and the other does not, with its named changes and both outputs.
+
+    `notes` cross the changes with right and wrong, like `confident and wrong` where hedging went and the answer is lost.
+    """
+
+    case: str
+    kind: Literal["negative", "positive"]
+    stable_passed: int
+    stable_runs: int
+    candidate_passed: int
+    candidate_runs: int
+    p_value: float
+    cause: str
+    changes: tuple[str, ...] = ()
+    stable_output: str = ""
+    candidate_output: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The prompts of one stratum (`task=refund`; `overall` for all): mean share of passes on both versions, and their difference.
+
+    `low` and `high` bound the difference with 95 % confidence; `p_value` is one-sided, for "the candidate is worse". `lost` and `won` are
+    prompts whose share of passes fell or rose by the drop that makes a suspect. `harmed` says that the loss stands after allowing for how
+    many slices were looked at.
+    """
+
+    name: str
+    cases: int
+    stable: float
+    candidate: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    lost: int = 0
+    won: int = 0
+    harmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How much each version varies against itself on the same prompt: mean distance of its own runs in [0, 1], over `cases` prompts.
+
+    `p_value` is two-sided. A changed default temperature shows here and nowhere else.
+    """
+
+    cases: int
+    stable: float
+    candidate: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A shape of request that the candidate refuses (a parameter it does not take): the provider's words, and how many cases have it."""
+
+    shape: str
+    said: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineEvidence:
+    """Where a baseline run stands. `pending` calls are still to be made; `content_*` are means, the figure a mean-score gate reads.
+
+    `errors` counts prompts short of scored runs; `never_right` those that stable itself never passes, which therefore cannot flip.
+    `left_script` names agent cases that the candidate leaves where stable does not; `changes` counts prompts by named change, whether the
+    change lost them or not, and `reworded` those that only say the same in other words. `stale` says why the baseline does not speak for
+    the route's traffic any more; `over_budget` that the calls stopped at the budget.
+    """
+
+    cases: int
+    pending: int
+    suspects: int = 0
+    errors: int = 0
+    never_right: int = 0
+    confirmed: tuple[Flip, ...] = ()
+    positive: int = 0
+    content_stable: float | None = None
+    content_candidate: float | None = None
+    noise_floor: float | None = None
+    overall: Slice | None = None
+    slices: tuple[Slice, ...] = ()
+    spread: Spread | None = None
+    refused: tuple[Refused, ...] = ()
+    left_script: tuple[str, ...] = ()
+    changes: dict[str, int] = field(default_factory=dict)
+    reworded: int = 0
+    blessed: float | None = None
+    stale: tuple[str, ...] = ()
+    over_budget: bool = False
+    spent_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowEvidence:
+    """Pairs scored so far; `*_only` are the pairs in which exactly that arm failed a check."""
+
+    pairs: int = 0
+    unscored: int = 0
+    not_comparable: int = 0
+    candidate_only: int = 0
+    stable_only: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Randomised units first exposed in one share period, by arm: what the sample-ratio test reads."""
+
+    period: int
+    split: float
+    candidate: int
+    stable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a decision reads. Its digest is stored with the decision, which recomputes from it to the same value."""
+
+    rollout: str
+    guards: tuple[GuardEvidence, ...] = ()
+    exposure: tuple[Exposure, ...] = ()
+    baseline: BaselineEvidence | None = None
+    shadow: ShadowEvidence | None = None
+    identity_violations: tuple[str, ...] = ()
+    users_exposed: int = 0
+    users_seen: int = 0

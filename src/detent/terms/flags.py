@@ -1,0 +1,70 @@
+"""What gateways obey: arms, phases, one flag a route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from detent.terms.pinfile import Manifest, Version
+
+
+class Arm(StrEnum):
+    """The two arms of a rollout."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+
+
+class Phase(StrEnum):
+    """Where a rollout is. `held` is a property with a reason, not a phase."""
+
+    PROPOSED = "proposed"
+    BASELINE = "baseline"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    SOAK = "soak"
+    DONE = "done"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled_back"
+    NOT_PROVED = "not_proved"
+    ABORTED = "aborted"
+    VOID = "void"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a rollout ends here."""
+        return self not in OPEN_PHASES
+
+
+OPEN_PHASES = (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.CANARY, Phase.SOAK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """What every gateway obeys for one route. `revision` is the store-wide counter at which this flag last changed.
+
+    `split` is the share of units assigned to the candidate; `period` counts the share periods of the rollout (it grows with each change of
+    the split); `salt` is the rollout's secret. Without a rollout all of them are empty and every unit is on stable.
+    """
+
+    route: str
+    revision: int
+    stable: Version
+    candidate: Version | None = None
+    rollout: str | None = None
+    split: float = 0.0
+    period: int = 0
+    salt: str = ""
+    shadow: float = 0.0
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagSet:
+    """All flags at one revision, with what a gateway needs to obey them: the manifest and the installation's identity key (secret)."""
+
+    revision: int
+    manifest: Manifest
+    flags: dict[str, Flag] = field(default_factory=dict)
+    identity_key: str = ""

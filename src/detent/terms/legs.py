@@ -1,0 +1,146 @@
+"""Assignment, the legs of an exchange, and what a gateway writes into its spool about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from detent.terms.flags import Arm
+from detent.terms.pinfile import Version
+from detent.terms.requests import Endpoint, Usage
+
+
+class UnitKind(StrEnum):
+    """What a split stuck to. Only session and user carry session- and user-level metrics."""
+
+    SESSION = "session"
+    USER = "user"
+    OPENING = "opening"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The assignment unit: `id` is a keyed hash, never the identity itself."""
+
+    kind: UnitKind
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Unit + flag -> arm. `randomised` is False where no split was in force (static, forced, excluded): such units never count."""
+
+    arm: Arm
+    unit: Unit
+    randomised: bool
+
+
+class Role(StrEnum):
+    """Why a leg was sent."""
+
+    SERVED = "served"
+    FALLBACK = "fallback"
+    MIRRORED = "mirrored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One upstream call to make. `why` says why a fallback is needed."""
+
+    id: str
+    role: Role
+    arm: Arm
+    version: Version
+    why: str = ""
+
+
+class Outcome(StrEnum):
+    """How a leg ended."""
+
+    COMPLETE = "complete"
+    HTTP_ERROR = "http_error"
+    CONNECT_FAILED = "connect_failed"
+    TIMED_OUT = "timed_out"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    ERROR_EVENT = "error_event"
+    MALFORMED = "malformed_upstream"
+    CLIENT_ABORTED = "client_aborted"
+    LOST = "lost"
+
+
+# ── the spool: what a gateway writes ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Written before a leg is sent. `arm` is the arm assigned; `arm_served` differs after a fallback, and `why` says so."""
+
+    leg: str
+    exchange: str
+    at_us: int
+    gateway: str
+    revision: int
+    route: str | None
+    rollout: str | None
+    period: int
+    role: Role
+    arm: Arm
+    arm_served: Arm
+    why: str
+    randomised: bool
+    unit_kind: UnitKind
+    unit: str
+    session: str | None
+    user: str | None
+    identity_source: str | None
+    requested: str
+    provider: str
+    model: str
+    endpoint: Endpoint
+    stream: bool
+    attempt: int
+    template: str
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Written in the loop turn that sends a leg's last byte. None means not known, never zero; `parse` is None where no JSON was asked for.
+
+    `latency_s` and `first_byte_s` count from the sending of the leg. `repeats_call` is None for an answer that could not be read.
+    """
+
+    leg: str
+    at_us: int
+    outcome: Outcome
+    status: int | None = None
+    finish_reason: str | None = None
+    answered_model: str | None = None
+    fingerprint: str | None = None
+    usage: Usage = Usage()
+    latency_s: float | None = None
+    first_byte_s: float | None = None
+    step: int | None = None
+    tools_called: tuple[str, ...] = ()
+    repeats_call: bool | None = None
+    parse: Literal["ok", "invalid", "keys_missing"] | None = None
+    refusal: bool | None = None
+    answer_chars: int | None = None
+    error: str | None = None
+    request_body: bytes | None = None
+    answer_body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What the app says of an answer or a session, afterwards. Joined to the arm that was recorded, by `exchange` or `session` (hashed)."""
+
+    id: str
+    at_us: int
+    metric: str
+    value: float
+    exchange: str | None = None
+    session: str | None = None

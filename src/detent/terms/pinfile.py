@@ -1,0 +1,236 @@
+"""The pin file: providers, routes, plans, and the version that each route is pinned to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from detent.terms.durations import Seconds
+
+
+class Dialect(StrEnum):
+    """The family of HTTP API that a provider speaks."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """What is sent: a provider of the pin file and the exact model id. Written `provider/model`."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class FileTable:
+    """A table of the pin file: a key that it does not know is an error (read by pydantic, which the terms themselves don't need)."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider(FileTable):
+    """Where versions are served. The key itself is never in a file: `key_env` names the variable that holds it."""
+
+    name: str
+    dialect: Dialect
+    base_url: str
+    key_env: str | None = None
+    watcher: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard(FileTable):
+    """A metric that the candidate may not worsen by more than the margin; exactly one of the two margins is set."""
+
+    metric: str
+    margin_ratio: float | None = None
+    margin_abs: float | None = None
+    action: Literal["roll_back", "hold"] = "roll_back"
+    matures: Seconds = 120.0
+    role: Literal["prove", "harm", "observe"] = "harm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineStage(FileTable):
+    """Runs per prompt (statistics: two stages, screen and confirm), false discovery rate, and when a baseline is stale.
+
+    A baseline is stale beyond `max_age`, below `coverage` of current traffic, or when the app's prompt or tools changed: `on_stale` says
+    whether new rollouts wait for a fresh one. `reserve` is the share of cases that nobody is shown. Calls stop at `budget_usd`.
+    """
+
+    screen: int = 3
+    confirm: int = 20
+    stable_repeats: int = 10
+    fdr: float = 0.10
+    max_age: Seconds = 30 * 86400.0
+    cases: int = 200
+    coverage: float = 0.80
+    reserve: float = 0.10
+    on_stale: Literal["wait", "warn"] = "wait"
+    budget_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowStage(FileTable):
+    """Which share of live requests is mirrored, for how long and how many pairs at least."""
+
+    share: float = 0.10
+    at_least: Seconds = 7 * 86400.0
+    at_most: Seconds = 14 * 86400.0
+    pairs: int = 1000
+    budget_usd_per_day: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryStep(FileTable):
+    """One step of a ramp: the share of units on the candidate, the time and the candidate units it lasts at least."""
+
+    share: float
+    at_least: Seconds
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryStage(FileTable):
+    """The ramp, and when it ends as `not_proved`."""
+
+    steps: tuple[CanaryStep, ...] = (
+        CanaryStep(share=0.05, at_least=48 * 3600.0),
+        CanaryStep(share=0.25, at_least=24 * 3600.0),
+        CanaryStep(share=0.50, at_least=24 * 3600.0),
+    )
+    at_most: Seconds = 14 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoakStage(FileTable):
+    """After promotion `holdback` of the units stay on the former version: warm by real traffic, and a comparison."""
+
+    at_least: Seconds = 14 * 86400.0
+    holdback: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill(FileTable):
+    """How often the way back is rehearsed."""
+
+    every: Seconds = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(FileTable):
+    """The ordered stages of a rollout and its guards; fixed when a rollout opens."""
+
+    name: str
+    baseline: BaselineStage = BaselineStage()
+    shadow: ShadowStage = ShadowStage()
+    canary: CanaryStage = CanaryStage()
+    soak: SoakStage = SoakStage()
+    drill: Drill = Drill()
+    approve: tuple[Literal["baseline", "shadow", "canary", "soak"], ...] = ("canary",)
+    alpha: float = 0.05
+    guards: tuple[Guard, ...] = ()
+    unsafe_short_windows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPolicy(FileTable):
+    """Share of exchanges whose bodies are kept, and what is taken out of them first; scalars always are kept.
+
+    `all` takes out secrets and personal data, `secrets` the former only.
+    """
+
+    bodies: float = 0.05
+    redact: Literal["all", "secrets", "none"] = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(FileTable):
+    """The logical name that an app calls, and what was approved for it."""
+
+    name: str
+    provider: str
+    version: str
+    next: str | None = None
+    rollback: str | None = None
+    owner: str
+    plan: str = "standard"
+    unit: tuple[Literal["session", "user"], ...] = ("session",)
+    checks: tuple[str, ...] = ()
+    context: str | None = None
+    rubric: str | None = None
+    judge: str | None = None
+    record: RecordPolicy = RecordPolicy()
+    on_candidate_failure: Literal["stable", "fail"] = "stable"
+    usage: Literal["ask", "as_sent"] = "ask"
+
+    @property
+    def stable(self) -> Version:
+        """The pin as a version."""
+        return Version(self.provider, self.version)
+
+    @property
+    def candidate(self) -> Version | None:
+        """The proposed version, if one is proposed."""
+        return Version(self.provider, self.next) if self.next is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow(FileTable):
+    """A check of the team's own, `[checks.NAME]`; exactly one of its rules is written.
+
+    `matches` and `never_matches` are regular expressions searched in the answer's text; `contains` and `lacks` texts; lengths are in
+    characters; `python` is `package.module:function` and `autoevals` the name of a scorer, which passes from `at_least` on.
+    """
+
+    name: str
+    says: str = ""
+    matches: str | None = None
+    never_matches: str | None = None
+    contains: str | None = None
+    lacks: str | None = None
+    max_chars: int | None = None
+    min_chars: int | None = None
+    python: str | None = None
+    autoevals: str | None = None
+    at_least: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price(FileTable):
+    """What a version costs, `[prices."provider/model"]`: USD per million tokens. `cached` input is priced like other input if not given."""
+
+    name: str
+    input: float
+    output: float
+    cached: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server(FileTable):
+    """Listeners and client keys. A non-loopback data listener is refused until client keys are set."""
+
+    data: str = "127.0.0.1:8700"
+    control: str = "127.0.0.1:8701"
+    clients_env: str | None = None
+    unknown: Literal["pass", "refuse"] = "pass"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(FileTable):
+    """A whole pin file, `detent.toml`, checked."""
+
+    providers: dict[str, Provider]
+    routes: dict[str, Route]
+    plans: dict[str, Plan]
+    checks: dict[str, CheckRow] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    server: Server = Server()
