@@ -16,11 +16,11 @@ SOURCE = Path(__file__).parent.parent / "src" / "detent"
 # design 3, "direction, one way": a room may use rooms of its own row and of the rows before it.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("terms", "errors"),
-    ("wire", "assign", "stats", "diff", "checks", "catalog", "manifest", "reading"),
-    ("exchange", "evidence", "compare", "patch", "proposals"),
-    ("view", "decide", "transitions", "explain"),
+    ("wire", "assign", "stats", "diff", "checks", "catalog", "manifest", "reading", "redaction"),
+    ("exchange", "evidence", "compare", "patch", "proposals", "formats", "sampling", "forecast"),
+    ("view", "decide", "transitions", "explain", "report"),
     ("store", "upstream"),
-    ("ingest", "gateway", "flags", "baseline", "asking", "grader", "controller"),
+    ("ingest", "gateway", "flags", "baseline", "asking", "judge", "plugins", "grader", "controller"),
     ("serve", "web"),
     ("sim", "cli", "__main__"),
 )

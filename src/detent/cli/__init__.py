@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from detent.cli import apply, baseline, compare, demo, pinfile, rollouts, serve, sim
+from detent.cli import apply, compare, demo, freezing, importing, judging, pinfile, reporting, rollouts, running, serve, sim
 from detent.cli.command import Command
 from detent.errors import DetentError, Exit
 
@@ -22,7 +22,11 @@ COMMANDS: tuple[Command, ...] = (
     *apply.COMMANDS,
     *serve.COMMANDS,
     *rollouts.COMMANDS,
-    *baseline.COMMANDS,
+    *importing.COMMANDS,
+    *freezing.COMMANDS,
+    *running.COMMANDS,
+    *reporting.COMMANDS,
+    *judging.COMMANDS,
     *sim.COMMANDS,
 )
 

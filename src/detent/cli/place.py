@@ -16,6 +16,7 @@ from detent.errors import CouldNotRun, InvalidInput
 
 if TYPE_CHECKING:
     from detent.store import Store
+    from detent.terms import Manifest, Route
 
 FILE: Option = option("--file", says="the pin file", default="detent.toml", metavar="PATH")
 STORE: Option = option("--store", says="database URL; by default an embedded store in .detent/ beside the pin file", metavar="URL")
@@ -23,6 +24,7 @@ JSON: Option = option("--json", says="print JSON", action="store_true")
 BY: Option = option("--by", says="who says so; by default user@host", metavar="NAME")
 WHY: Option = option("--why", says="the reason, kept in the audit log", default="", metavar="TEXT")
 PLACE: tuple[Option, ...] = (FILE, STORE)
+ROUTE: Option = option("route", says="the route's name", metavar="ROUTE")
 
 
 def home(arguments: Namespace) -> Path:
@@ -43,6 +45,17 @@ def read_text(arguments: Namespace) -> str:
         raise InvalidInput(f"not UTF-8: `{path}`, byte {error.start}", hint="save the file as UTF-8") from None
     except OSError as error:
         raise CouldNotRun(f"cannot read `{path}`: {error.strerror}") from None
+
+
+def route_of(arguments: Namespace) -> tuple[Manifest, Route]:
+    """The pin file and the route that the command names. Raises InvalidInput that lists the routes there are."""
+    from detent import manifest as pin_file
+
+    manifest = pin_file.read(read_text(arguments), file=arguments.file)
+    if arguments.route not in manifest.routes:
+        known = ", ".join(f"`{name}`" for name in sorted(manifest.routes))
+        raise InvalidInput(f"no such route: `{arguments.route}`", hint=f"routes in {arguments.file}: {known}")
+    return manifest, manifest.routes[arguments.route]
 
 
 def store_url(arguments: Namespace) -> str:

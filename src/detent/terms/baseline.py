@@ -142,7 +142,7 @@ class Run:
 
     `changes` and `failed_checks` are against the known-good output. `left_script` says which call an agent case had no recorded result
     for: such a run is neither passed nor failed. `steps` counts the model calls it took; `usage` sums them. `judged` is kept whether the
-    judge is calibrated or not; `passed` counts it only if it is.
+    judge is calibrated or not; `passed` counts it only if it is. `usd` is what the call cost at the prices of the pin file, judge included.
     """
 
     rollout: str
@@ -163,6 +163,7 @@ class Run:
     model: str | None = None
     judged: Judged | None = None
     request_refused: bool = False
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
