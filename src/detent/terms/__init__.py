@@ -26,12 +26,13 @@ from detent.terms.evidence import (
     Slice,
     Spread,
     Tally,
+    Unlike,
     Verdict,
 )
 from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Phase
 from detent.terms.forecast import Forecast, Range
 from detent.terms.legs import Assignment, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
-from detent.terms.names import CHECK_NAMES, METRIC_NAMES, MetricRow
+from detent.terms.names import CHECK_NAMES, JUDGED_CHECKS, METRIC_NAMES, MetricRow
 from detent.terms.pinfile import (
     BaselineStage,
     CanaryStage,
@@ -54,12 +55,14 @@ from detent.terms.pinfile import (
 )
 from detent.terms.recorded import RecordedExchange, RefusedRow
 from detent.terms.report import Cause, Report, ReportedCase, Status
-from detent.terms.requests import Answer, Endpoint, Head, Message, Prompt, ToolCall, Usage
+from detent.terms.requests import CUT_OFF, Answer, Endpoint, Head, Message, Prompt, ToolCall, Usage
 from detent.terms.rollouts import Decision, Held, Look, LookAt, Rollout, Verb
 
 __all__ = [
     "CHECK_NAMES",
+    "CUT_OFF",
     "DURATION",
+    "JUDGED_CHECKS",
     "METRIC_NAMES",
     "OPEN_PHASES",
     "Answer",
@@ -134,6 +137,7 @@ __all__ = [
     "ToolResult",
     "Unit",
     "UnitKind",
+    "Unlike",
     "Unscored",
     "Usage",
     "Verb",

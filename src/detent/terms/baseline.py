@@ -15,9 +15,13 @@ from detent.terms.requests import Endpoint, ToolCall, Usage
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """No result, with a reason. It never becomes 0, 1 or a pass."""
+    """No result, with a reason. It never becomes 0, 1 or a pass.
+
+    `broken`: the check itself could not do its work (it raised, the text was too long for it), where otherwise it only does not apply.
+    """
 
     reason: str
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,7 @@ class Run:
     `changes` and `failed_checks` are against the known-good output. `left_script` says which call an agent case had no recorded result
     for: such a run is neither passed nor failed. `steps` counts the model calls it took; `usage` sums them. `judged` is kept whether the
     judge is calibrated or not; `passed` counts it only if it is. `usd` is what the call cost at the prices of the pin file, judge included.
+    `failures` counts the calls for it that failed by the provider (5xx, cut, timed out) and were made again.
     """
 
     rollout: str
@@ -164,11 +169,15 @@ class Run:
     judged: Judged | None = None
     request_refused: bool = False
     usd: float | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a judge said of one pair of outputs. Two of them are compared only if judge, rubric and prompt form (`digest`) are the same."""
+    """What a judge said of one pair of outputs. Two of them are compared only if judge, rubric and prompt form (`digest`) are the same.
+
+    `said` is overall, `dimensions` by judged check; `why` is the judge's reason, in its own words.
+    """
 
     id: str
     judge: Version
@@ -177,6 +186,7 @@ class Judgement:
     why: str = ""
     at: datetime
     usage: Usage = Usage()
+    dimensions: dict[str, Judged] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,7 @@ class Flip:
 class Slice:
     """The prompts of one stratum (`task=refund`; `overall` for all): mean share of passes on both versions, and their difference.
 
+    The difference is candidate minus stable, every prompt counted alike; in `weighted` each counts as much as the traffic it stands for.
     `low` and `high` bound the difference with 95 % confidence; `p_value` is one-sided, for "the candidate is worse". `lost` and `won` are
     prompts whose share of passes fell or rose by the drop that makes a suspect. `harmed` says that the loss stands after allowing for how
     many slices were looked at.
@@ -100,6 +101,7 @@ class Slice:
     lost: int = 0
     won: int = 0
     harmed: bool = False
+    weighted: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +127,24 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unlike:
+    """A share of runs or calls on both versions, and the one-sided `p_value` for "the candidate's is higher"."""
+
+    stable: float
+    candidate: float
+    p_value: float
+    stands: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineEvidence:
     """Where a baseline run stands. `pending` calls are still to be made; `content_*` are means, the figure a mean-score gate reads.
 
-    `errors` counts prompts short of scored runs; `never_right` those that stable itself never passes, which therefore cannot flip.
+    `errors` counts prompts short of scored runs; `never_right` those that stable itself never passes, which therefore cannot flip;
+    `not_replayable` the agent cases whose script stable itself mostly leaves. What is left are the `losable` ones, of which a pass needs
+    `at_least` so many, and that a loss of `margin` is excluded. `probes` are among the `cases` and in no mean; of those `probes_unscored`
+    no run of either version could be scored. `leaving` is the share of runs that leave their script over all agent cases, `failures` the
+    share of calls that failed by the provider and were made again. `wrong_model` says that another model answered for the candidate.
     `left_script` names agent cases that the candidate leaves where stable does not; `changes` counts prompts by named change, whether the
     change lost them or not, and `reworded` those that only say the same in other words. `stale` says why the baseline does not speak for
     the route's traffic any more; `over_budget` that the calls stopped at the budget.
@@ -139,6 +155,12 @@ class BaselineEvidence:
     suspects: int = 0
     errors: int = 0
     never_right: int = 0
+    not_replayable: int = 0
+    losable: int = 0
+    at_least: int = 0
+    margin: float = 1.0
+    probes: int = 0
+    probes_unscored: int = 0
     confirmed: tuple[Flip, ...] = ()
     positive: int = 0
     content_stable: float | None = None
@@ -149,6 +171,9 @@ class BaselineEvidence:
     spread: Spread | None = None
     refused: tuple[Refused, ...] = ()
     left_script: tuple[str, ...] = ()
+    leaving: Unlike | None = None
+    failures: Unlike | None = None
+    wrong_model: str = ""
     changes: dict[str, int] = field(default_factory=dict)
     reworded: int = 0
     blessed: float | None = None

@@ -20,14 +20,20 @@ class Forecast:
 
     `same_text` is how many input tokens the candidate counts for each that stable counts at the same text (its tokenizer), `cached_share`
     the share of input tokens served from a cache in the recorded traffic. USD is None where a price is not known; `unknown` says which.
+    The ranges are those of a candidate that is about as good as stable; `most_calls` and `most_usd` are the end of it, were every prompt to
+    look lost and all fresh runs of both versions due. `judge_calls` come on top of `calls`; their cost is in `usd` and `most_usd`, their
+    tokens are not in the ranges of tokens.
     """
 
     calls: int
+    most_calls: int
     input_tokens: Range
     output_tokens: Range
     usd: Range | None = None
+    most_usd: float | None = None
     stable_usd_per_day: Range | None = None
     candidate_usd_per_day: Range | None = None
     same_text: Range | None = None
     cached_share: float | None = None
     unknown: tuple[str, ...] = ()
+    judge_calls: int = 0

@@ -42,8 +42,15 @@ CHECK_NAMES: tuple[str, ...] = (
     "same_keys",
     "no_new_fence",
     "no_trailing_text",
+    "no_trailing_artefact",
     "no_new_escapes",
     "same_tool_calls",
     "context_agreement",
+    "matches_reference",
+    "tone",
+    "task_complete",
 )
-"""Every rule check; `detent.checks` says how each reads an answer."""
+"""Every builtin check; `detent.checks` says how each reads an answer."""
+
+JUDGED_CHECKS: tuple[str, ...] = ("tone", "task_complete")
+"""The checks that no rule can see: a route that names one has a judge."""

@@ -64,6 +64,9 @@ class BaselineStage(FileTable):
 
     A baseline is stale beyond `max_age`, below `coverage` of current traffic, or when the app's prompt or tools changed: `on_stale` says
     whether new rollouts wait for a fresh one. `reserve` is the share of cases that nobody is shown. Calls stop at `budget_usd`.
+
+    A pass needs `at_least` so many prompts that could be lost, and an interval that excludes a loss of `margin` over all of them: 20 that
+    come out alike are the fewest that exclude 10 points.
     """
 
     screen: int = 3
@@ -76,6 +79,8 @@ class BaselineStage(FileTable):
     reserve: float = 0.10
     on_stale: Literal["wait", "warn"] = "wait"
     budget_usd: float | None = None
+    at_least: int = 20
+    margin: float = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +193,8 @@ class CheckRow(FileTable):
     """A check of the team's own, `[checks.NAME]`; exactly one of its rules is written.
 
     `matches` and `never_matches` are regular expressions searched in the answer's text; `contains` and `lacks` texts; lengths are in
-    characters; `python` is `package.module:function` and `autoevals` the name of a scorer, which passes from `at_least` on.
+    characters; `python` is `package.module:function`, or the name of an entry point of the group `detent.checks`, and `autoevals` the name
+    of a scorer; the value that these give passes from `at_least` on.
     """
 
     name: str

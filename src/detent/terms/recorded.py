@@ -33,6 +33,11 @@ class RecordedExchange:
     rating: float | None = None
     redacted: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def answered(self) -> bool:
+        """Whether an answer was recorded. A test file has none: such an exchange is one by its `reference`, and its answer is empty."""
+        return bool(self.answer.text or self.answer.tool_calls)
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:

@@ -16,7 +16,10 @@ Status = Literal["lost", "refused", "left_script", "not_scored", "suspect", "won
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedCase:
-    """One prompt of a report. `changes` are (name, detail) pairs, the most telling first; outputs are as the models wrote them."""
+    """One prompt of a report. `changes` are (name, detail) pairs, the most telling first; outputs are as the models wrote them.
+
+    `judged` is what the judge says of most runs that passed, and of most of stable's does not: it informs, and loses no prompt.
+    """
 
     id: str
     title: str
@@ -34,6 +37,7 @@ class ReportedCase:
     candidate_passed: int = 0
     candidate_runs: int = 0
     p_value: float | None = None
+    judged: Literal["worse", "better", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A comparison of two versions over a baseline. `withheld` cases of the blind reserve are counted and not shown."""
+    """A comparison of two versions over a baseline. `withheld` cases of the blind reserve are counted and not shown.
+
+    `budget_usd` is the limit that the calls stopped at. `blessed_by` counts known-good outputs by who found them good: `checks`, `label`,
+    `feedback`, `people`. `unpriced` counts runs whose cost nobody knows, which what was spent leaves out.
+    """
 
     route: str
     owner: str
@@ -66,3 +74,6 @@ class Report:
     withheld: int = 0
     forecast: Forecast | None = None
     judge: str = ""
+    budget_usd: float | None = None
+    blessed_by: dict[str, int] = field(default_factory=dict)
+    unpriced: int = 0

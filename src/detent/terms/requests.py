@@ -26,7 +26,8 @@ class Head:
     """What routing needs of a request, and no more. `session` and `user` are as sent (secret: hash before storing).
 
     `opening` is a digest of system prompt and first user message; `template` one of system prompt, tools and parameters. `route` is what
-    the header `x-detent-route` asks for.
+    the header `x-detent-route` asks for. `api_version` and `betas` are Anthropic's headers of these names: the API that the app was written
+    for, which a replay has to ask for again.
     """
 
     endpoint: Endpoint
@@ -43,6 +44,8 @@ class Head:
     no_record: bool = False
     no_shadow: bool = False
     route: str | None = None
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Usage:
     cached: int | None = None
     output: int | None = None
     reasoning: int | None = None
+
+
+CUT_OFF = frozenset({"length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded", "max_output_tokens"})
+"""The finish reasons of an answer that a limit ended, as providers spell them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
