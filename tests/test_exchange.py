@@ -26,6 +26,7 @@ from detent.terms import (
     Role,
     ToolCall,
     UnitKind,
+    Usage,
     Version,
 )
 from detent.wire.guard import Headers, Refusal
@@ -205,18 +206,114 @@ def test_a_request_that_cannot_be_read_may_have_effects() -> None:
 # ── what is written down ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def kept(written: Result) -> Answer | None:
+    """The answer in a record, read back."""
+    return None if written.answer_body is None else reading.kept_answer(written.answer_body)
+
+
 def test_bodies_are_kept_for_the_sample_for_pairs_and_for_what_went_wrong() -> None:
     never = flagset(URL, record=RecordPolicy(bodies=0.0))
     assert ended(begun(never), body_of()).answer_body is None
-    assert ended(begun(never), b"<html>").answer_body == b"<html>"
+    assert ended(begun(never), b"<html>").answer_body is not None
     assert ended(begun(never), b"busy", status=503).request_body == json.dumps(ASKED).encode()
-    assert ended(begun(with_rollout(never, shadow=1.0)), body_of()).answer_body == body_of()
+    paired = kept(ended(begun(with_rollout(never, shadow=1.0)), body_of()))
+    assert paired == Answer(text="Hi", finish_reason="stop", model=STABLE, usage=Usage(input=2, output=1))
     asked_json = {"response_format": {"type": "json_object"}}
     assert ended(begun(never, asked_json), body_of("{}")).answer_body is None
     assert ended(begun(never, asked_json), body_of("```json\n{}\n```")).answer_body is not None
     forbidden = begun(with_rollout(never, shadow=1.0), headers=[(b"x-detent-no-record", b"1")])
     assert (forbidden.to_mirror, ended(forbidden, b"busy", status=503).answer_body) == (False, None)
     assert ended(begun(never), b"x" * (exchange.KEPT_BYTES + 1), status=500).answer_body is None
+
+
+def test_an_answer_that_could_not_be_read_is_kept_as_its_error_and_the_beginning_of_its_text() -> None:
+    page = kept(ended(begun(flagset(URL)), b"<html>" + b"x " * 50_000))
+    assert page is not None
+    assert (page.complete, page.text[:8], len(page.text)) == (False, "<html>x ", reading.RAW_CHARS)
+    assert page.error is not None
+    assert page.error.startswith("unreadable answer")
+    refused = kept(ended(begun(flagset(URL)), b'{"error": {"message": "slow down"}}', status=429))
+    assert refused == Answer(text='{"error": {"message": "slow down"}}', complete=False, error="slow down")
+    nothing = kept(ended(begun(flagset(URL)), b"", status=None, broke=Outcome.CONNECT_FAILED, error="no route to host"))
+    assert nothing == Answer(complete=False, error="no route to host")
+
+
+def test_of_a_stream_with_a_broken_event_the_text_is_joined_and_its_raw_bytes_are_not_kept() -> None:
+    """A key in two halves in two events is one that no pattern finds in the raw bytes."""
+    whole, half = "ada.lovelace@example.com", "ada.love"
+    pieces = [b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % part.encode() for part in (half, whole[len(half) :])]
+    body = pieces[0] + pieces[1] + b"data: {nonsense sk-\n\n"
+    said = kept(ended(begun(flagset(URL), {"stream": True}), body, content_type="text/event-stream"))
+    assert said is not None
+    assert (said.text, said.complete) == ("[EMAIL_1]", False)
+    assert said.error is not None
+
+
+def test_only_what_was_kept_reads_back_as_an_answer() -> None:
+    answer = Answer(text="Grüße", tool_calls=(ToolCall("1", "f", '{"a":1}'),), refusal=True, usage=Usage(output=3), complete=False)
+    assert reading.kept_answer(reading.keep(answer)) == answer
+    for other in (b"", body_of(), b"{}", b'{"text": 1', b'{"text":[]}', b'{"text":' + b"[" * 100_000, b"data: {}"):
+        assert reading.kept_answer(other) is None
+
+
+# ── nothing is written down as it was said ──────────────────────────────────────────────────────────────────────────
+
+MAIL, KEY = "ada@example.com", "sk-proj-9fK2mQx7Lw4Zt8Rv1Yb6Nc3Hd5Jg0Ps"
+
+
+@pytest.mark.parametrize(("policy", "mail", "key"), [("all", False, False), ("secrets", True, False), ("none", True, True)])
+def test_the_route_says_what_is_taken_out(policy: Any, mail: bool, key: bool) -> None:
+    flags = flagset(URL, record=RecordPolicy(bodies=1.0, redact=policy))
+    ex = begun(flags, {"user": MAIL, "messages": [{"role": "user", "content": f"{MAIL} has {KEY}"}]})
+    for found in (
+        ended(ex, body_of(f"{KEY} of {MAIL}")),
+        ended(ex, b'{"error": {"message": "%s: no such key %s"}}' % (MAIL.encode(), KEY.encode()), status=401),
+        ended(ex, f"<p>{KEY} {MAIL}".encode()),
+        ended(ex, b'{"error": "\\u0061da\\u0040example.com %s' % KEY.encode(), status=500),
+    ):
+        assert (MAIL in repr(found), KEY in repr(found)) == (mail, key), found
+    assert exchange.body_for(ex, exchange.first_leg(ex, "le_1")) == ex.body.replace(b'"chat"', b'"%s"' % STABLE.encode())
+
+
+def test_request_and_answer_share_their_placeholders() -> None:
+    ex = begun(
+        flagset(URL, record=RecordPolicy(bodies=1.0)), {"messages": [{"role": "user", "content": f"bob@x.org, {MAIL}; password: hunter22"}]}
+    )
+    written = ended(ex, body_of(f"{MAIL} wrote; hunter22 is weak"))
+    assert json.loads(written.request_body or b"")["messages"][0]["content"] == "[EMAIL_1], [EMAIL_2]; password: [PASSWORD_1]"
+    said = kept(written)
+    assert said is not None
+    assert said.text == "[EMAIL_2] wrote; [PASSWORD_1] is weak"
+
+
+def test_an_error_is_redacted_where_no_body_is_kept_and_a_key_that_was_cut_goes_too() -> None:
+    ex = begun(flagset(URL), headers=[(b"x-detent-no-record", b"1")])
+    written = ended(ex, b'{"error": {"message": "no such key: %s"}}' % KEY.encode(), status=401)
+    assert (written.error, written.request_body) == ("no such key: [API_KEY_1]", None)
+    for filler in range(440, 500):
+        message = ("x" * 9 + " ") * (filler // 10) + "y" * (filler % 10) + " " + KEY
+        cut = ended(ex, b'{"error": {"message": "%s"}}' % message.encode(), status=401)
+        assert cut.error is not None
+        assert "sk-proj" not in cut.error
+
+
+def test_the_names_of_called_tools_are_the_providers_words_too() -> None:
+    call = [{"id": "1", "type": "function", "function": {"name": MAIL, "arguments": json.dumps({"to": MAIL})}}]
+    written = ended(begun(flagset(URL, record=RecordPolicy(bodies=1.0))), body_of("", tool_calls=call))
+    assert written.tools_called == ("[EMAIL_1]",)
+    assert MAIL not in repr(written)
+
+
+def test_the_version_of_the_api_is_written_down_for_the_replay() -> None:
+    headers = [(b"anthropic-version", b"2023-06-01"), (b"anthropic-beta", b"a-1, b-2"), (b"anthropic-beta", b"c-3,\x1b[1m")]
+    found = exchange.plan(
+        "POST", "/v1/messages", headers, json.dumps(ASKED | {"model": "messages"}).encode(), flagset(URL), id="ex", gateway="g"
+    )
+    assert isinstance(found, Exchange)
+    written = exchange.intent(found, exchange.first_leg(found, "le_1"), 0)
+    assert (written.api_version, written.betas) == ("2023-06-01", ("a-1", "b-2", "c-3"))
+    chat = begun(flagset(URL), headers=headers)
+    assert (chat.head.api_version, chat.head.betas) == (None, ())
 
 
 def test_the_sample_of_bodies_has_the_share_that_the_route_names() -> None:

@@ -10,16 +10,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from detent import upstream
+from detent import exchange, upstream
 from detent.assign import hash_identity
+from detent.gateway.app import AT_ONCE_BYTES
 from detent.gateway.tape import Tape
-from detent.reading import READ_BYTES
-from detent.terms import Arm, Dialect, FlagSet, Outcome, Provider, Role, UnitKind
+from detent.reading import READ_BYTES, kept_answer
+from detent.terms import Arm, Dialect, FlagSet, Outcome, Provider, RecordPolicy, Result, Role, UnitKind
 from detent.upstream import Outgoing, address
 from mock_upstream import CLOSE, COMPLETION, GO, OK, Mock, Script, Seen, answer, piece, running, stream
 from serving import ASKED, CANDIDATE, STABLE, Served, flagset, post, request, talk, until, with_rollout
@@ -104,6 +106,49 @@ def test_an_answer_above_the_tees_cap_is_relayed_whole_and_left_unread(mock: Moc
     assert post(gateway)[2] == large
     result = gateway.spool.leg()[1]
     assert (result.outcome, result.parse, result.repeats_call, result.answer_body) == (Outcome.COMPLETE, None, None, None)
+
+
+def test_large_bodies_are_redacted_apart_and_nobody_waits_for_that(mock: Mock, gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.flags = flagset(mock.url, record=RecordPolicy(bodies=1.0))
+    may_go, redact = threading.Event(), exchange.with_bodies
+
+    def slow(ex: exchange.Exchange, end: exchange.Ended) -> Result:
+        if len(ex.body) > AT_ONCE_BYTES:
+            assert may_go.wait(20)
+        return redact(ex, end)
+
+    monkeypatch.setattr(exchange, "with_bodies", slow)
+    large = {"model": "chat", "messages": [{"role": "user", "content": "ada@example.com " * (AT_ONCE_BYTES // 16)}]}
+    assert post(gateway, body=large)[2] == COMPLETION
+    assert post(gateway)[2] == COMPLETION
+    until(lambda: len(gateway.spool.results) == 1)
+    may_go.set()
+    kept = gateway.spool.last().request_body
+    assert kept is not None
+    assert kept.count(b"[EMAIL_1]") == AT_ONCE_BYTES // 16
+    assert b"ada@example.com" not in kept
+
+
+def test_what_cannot_be_redacted_is_not_kept(mock: Mock, gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*args: Any) -> Any:
+        raise ZeroDivisionError
+
+    gateway.flags = flagset(mock.url, record=RecordPolicy(bodies=1.0))
+    monkeypatch.setattr(exchange, "redact_bodies", defect)
+    for content in ("x", "x " * AT_ONCE_BYTES):
+        assert post(gateway, body={"model": "chat", "messages": [{"role": "user", "content": content}]})[2] == COMPLETION
+        result = gateway.spool.last()
+        assert (result.status, result.request_body, result.answer_body) == (200, None, None)
+    assert gateway.gateway.counts["unread"] == 2
+
+
+def test_beyond_the_bound_large_bodies_are_left_out_and_counted(mock: Mock, gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.flags = flagset(mock.url, record=RecordPolicy(bodies=1.0))
+    monkeypatch.setattr("detent.gateway.app.APART_BYTES", AT_ONCE_BYTES)
+    assert post(gateway, body={"model": "chat", "messages": [{"role": "user", "content": "x " * AT_ONCE_BYTES}]})[2] == COMPLETION
+    result = gateway.spool.last()
+    assert (result.outcome, result.request_body, result.answer_body) == (Outcome.COMPLETE, None, None)
+    assert gateway.gateway.counts["bodies_dropped"] == 1
 
 
 # ── candidates that fail ────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,8 +245,11 @@ def test_a_mirrored_leg_follows_the_live_answer(mock: Mock, shadowed: tuple[Serv
     assert (mirrored.exchange, mirrored.unit, mirrored.session) == (live.exchange, live.unit, live.session)
     assert (mirrored.arm, mirrored.arm_served, mirrored.randomised) == (Arm.CANDIDATE, Arm.CANDIDATE, False)
     assert (live.arm, mirrored.provider, mirrored.model) == (Arm.STABLE, "openai-next", CANDIDATE)
-    assert (its_result.request_body, its_result.answer_body) == (json.dumps(ASKED).encode(), COMPLETION)
-    assert (result.request_body, result.answer_body) == (json.dumps(ASKED).encode(), COMPLETION)
+    assert its_result.request_body == result.request_body == json.dumps(ASKED).encode()
+    for kept in (its_result.answer_body, result.answer_body):
+        said = kept_answer(kept or b"")
+        assert said is not None
+        assert (said.text, said.finish_reason, said.fingerprint) == ("Hi", "stop", "fp_a")
 
 
 @pytest.mark.parametrize(

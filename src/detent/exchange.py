@@ -21,7 +21,9 @@ from detent import reading, wire
 from detent.assign import assign, draw, hash_identity, unit_of
 from detent.errors import InvalidInput
 from detent.reading import Heard
+from detent.redaction import redact_bodies, redact_text
 from detent.terms import (
+    Answer,
     Arm,
     Assignment,
     Dialect,
@@ -269,21 +271,61 @@ def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
         stream=ex.head.stream,
         attempt=ex.head.attempt,
         template=ex.head.template,
+        api_version=ex.head.api_version,
+        betas=ex.head.betas,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A leg that has ended: its result so far, and the answer as it was said if bodies are to be kept (`keeps`)."""
+
+    result: Result
+    answer: Answer | None = None
+    keeps: bool = False
+
+
+def ended(ex: Exchange, leg: Leg, heard: Heard) -> Ended:
+    """What was heard of a leg, read once; `with_bodies` makes a record of it.
+
+    Bodies are kept for the sample, for both legs of a mirrored exchange, and for everything that went wrong; never where the client
+    forbade it. What a client or a provider wrote stands in no result before the route's policy of redaction has gone over it.
+    """
+    written, answer = reading.read(ex.head.endpoint, ex.body, heard, leg.id)
+    policy = ex.route.record.redact
+    odd = written.outcome is not Outcome.COMPLETE or written.parse not in {None, "ok"}
+    written = replace(
+        written,
+        error=None if written.error is None else redact_text(written.error, policy),
+        tools_called=tuple(redact_text(name, policy) for name in written.tools_called),
+    )
+    if ex.head.no_record or not (odd or ex.sampled or ex.to_mirror):
+        return Ended(written)
+    return Ended(written, answer if heard.body is not None and len(heard.body) <= KEPT_BYTES else None, True)
+
+
+def size_kept(ex: Exchange, end: Ended) -> int:
+    """How many bytes and characters `with_bodies` has to go through, or about."""
+    if not end.keeps:
+        return 0
+    said = 0 if end.answer is None else len(end.answer.text) + sum(len(call.arguments) for call in end.answer.tool_calls)
+    return said + (len(ex.body) if len(ex.body) <= KEPT_BYTES else 0)
+
+
+def with_bodies(ex: Exchange, end: Ended) -> Result:
+    """The record of a leg: request and answer redacted together, so that a value has one placeholder in both."""
+    if not end.keeps:
+        return end.result
+    asked = ex.body if len(ex.body) <= KEPT_BYTES else b""
+    request, said, _ = redact_bodies(asked, end.answer or Answer(), ex.route.record.redact)
+    return replace(
+        end.result,
+        error=said.error or end.result.error,
+        request_body=request or None,
+        answer_body=None if end.answer is None else reading.keep(said),
     )
 
 
 def result(ex: Exchange, leg: Leg, heard: Heard) -> Result:
-    """What is written when a leg has ended: what was heard, read once, with the bodies if they are to be kept.
-
-    Bodies are kept for the sample, for both legs of a mirrored exchange, and for everything that went wrong; never where the client
-    forbade it.
-    """
-    written = reading.read(ex.head.endpoint, ex.body, heard, leg.id)
-    odd = written.outcome is not Outcome.COMPLETE or written.parse not in {None, "ok"}
-    if ex.head.no_record or not (odd or ex.sampled or ex.to_mirror):
-        return written
-    return replace(written, request_body=_kept(ex.body), answer_body=_kept(heard.body))
-
-
-def _kept(body: bytes | None) -> bytes | None:
-    return body if body is not None and len(body) <= KEPT_BYTES else None
+    """What is written when a leg has ended."""
+    return with_bodies(ex, ended(ex, leg, heard))

@@ -7,18 +7,35 @@ nothing is known.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import msgspec
 
 from detent import wire
 from detent.errors import InvalidInput
 from detent.terms import Answer, Endpoint, Outcome, Prompt, Result, Usage
+from detent.wire.sse import SseEvent, write_event
 
 ERROR_CHARS = 500
+_CUT_AT = (300, 500)
+"""Where `wire` cuts an error's text: one of exactly that length may end in the first half of a key, which nothing would know for one."""
+
+RAW_CHARS = 8_000
+"""How much is kept of an answer that could not be read, for who looks into it."""
+
 READ_BYTES = 8 * 1024 * 1024
 """Bodies above this are neither collected nor read: one answer must not hold up all others for the time its parse takes."""
+
+
+UNREAD = "not read, for a defect in reading"
+
+_DECODER = msgspec.json.Decoder(Answer)
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +67,7 @@ class Heard:
 
 
 def unread(heard: Heard, leg: str) -> Result:
-    """The result of a leg as far as it is known without looking into its bytes."""
+    """The result of a leg when reading it failed by a defect of ours: what is known without its bytes, and no text at all."""
     return Result(
         leg=leg,
         at_us=heard.at_us,
@@ -58,12 +75,12 @@ def unread(heard: Heard, leg: str) -> Result:
         status=heard.status,
         latency_s=heard.latency_s,
         first_byte_s=heard.first_byte_s,
-        error=heard.error,
+        error=UNREAD,
     )
 
 
-def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> Result:
-    """The result of a leg, without bodies."""
+def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> tuple[Result, Answer]:
+    """The result of a leg, without bodies, and its answer as it may be kept once redacted; one that could not be read has its raw text."""
     prompt = _prompt(endpoint, request)
     body = plain(heard.body, heard.encoding)
     answer: Answer | None = None
@@ -71,7 +88,7 @@ def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> Result:
     if heard.status is not None and body:
         answer = wire.read_answer(endpoint, status=heard.status, body=body, streamed=heard.streamed)
         outcome = _outcome(outcome, answer)
-        error = None if outcome is Outcome.COMPLETE else (error or answer.error or "")[:ERROR_CHARS] or None
+        error = None if outcome is Outcome.COMPLETE else _whole_words(error or answer.error or "") or None
     elif body == b"" and outcome is Outcome.COMPLETE:
         outcome, error = Outcome.MALFORMED, "the answer is empty"
     elif body is None and heard.body is not None:
@@ -79,7 +96,7 @@ def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> Result:
         if outcome is Outcome.COMPLETE and heard.encoding not in ("", "identity"):
             outcome = Outcome.MALFORMED  # none was asked for: what nobody can read is no success
     full = answer if outcome is Outcome.COMPLETE else None
-    return Result(
+    result = Result(
         leg=leg,
         at_us=heard.at_us,
         outcome=outcome,
@@ -98,6 +115,80 @@ def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> Result:
         answer_chars=None if answer is None or heard.refused else len(answer.text),
         error=error,
     )
+    return result, _to_keep(endpoint, heard, body, answer, error)
+
+
+def _to_keep(endpoint: Endpoint, heard: Heard, body: bytes | None, answer: Answer | None, error: str | None) -> Answer:
+    """The answer; of one that was not read, or is an error, what there is of its text."""
+    if answer is None:
+        return Answer(complete=False, error=error or "no answer")
+    if answer.error is None:
+        return answer
+    said = _whole_words(answer.error)
+    if answer.text or body is None:
+        return replace(answer, complete=False, error=said)
+    if heard.streamed and not body.lstrip().startswith(b"{"):
+        return replace(_before_the_fault(endpoint, body), complete=False, error=said)
+    return replace(answer, text=_raw(body), complete=False, error=said)
+
+
+def _before_the_fault(endpoint: Endpoint, body: bytes) -> Answer:
+    """A stream with events that are no JSON, read without them. Its raw bytes are never kept: a key may stand in two of them, in halves."""
+    sound = [event for event in wire.parse_sse(body) if _is_json(event)]
+    return wire.read_answer(endpoint, status=200, body=b"".join(write_event(e.data.encode(), e.event) for e in sound), streamed=True)
+
+
+def _is_json(event: SseEvent) -> bool:
+    try:
+        return isinstance(json.loads(event.data), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/]))")
+
+
+def _raw(body: bytes) -> str:
+    """Bytes as text. In a piece of JSON that is none as a whole, `\\u0040` is an at sign to who looks for addresses."""
+    text = body.decode("utf-8", "replace")
+    try:
+        _ANY.decode(body)
+    except (ValueError, RecursionError):
+        return _ESCAPE.sub(lambda found: found[2] or _letter(found[1]), text)
+    return text
+
+
+def _letter(digits: str) -> str:
+    code = int(digits, 16)
+    return "\ufffd" if 0xD800 <= code <= 0xDFFF else chr(code)
+
+
+def _whole_words(error: str) -> str:
+    """An error's text without the word that it was cut in."""
+    if len(error) <= ERROR_CHARS and len(error) not in _CUT_AT:
+        return error
+    return error[:ERROR_CHARS].rstrip(_WORD) or "..."
+
+
+_WORD = "".join(map(chr, range(0x21, 0x7F))).translate(dict.fromkeys(map(ord, "\"'`,;<>(){}[]")))
+
+
+# ── kept answers ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def keep(answer: Answer) -> bytes:
+    """The bytes that `kept_answer` reads back. Give it only what is redacted; the raw text of an answer that was not read is cut here."""
+    return _ENCODER.encode(answer if answer.complete or answer.error is None else replace(answer, text=answer.text[:RAW_CHARS]))
+
+
+def kept_answer(body: bytes) -> Answer | None:
+    """The answer in a record's `answer_body`; None for bytes that are none: no body was kept, or it is of a store from before redaction."""
+    if not body.startswith(b'{"text":'):
+        return None  # any JSON object would read as an answer: all its members may be missing
+    try:
+        return _DECODER.decode(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def whole(endpoint: Endpoint, heard: Heard) -> bool:

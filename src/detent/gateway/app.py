@@ -14,13 +14,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import msgspec
 
 from detent import exchange, reading, wire
 from detent.errors import InvalidInput
-from detent.exchange import Exchange, Unmanaged
+from detent.exchange import Ended, Exchange, Unmanaged
 from detent.gateway.caller import Caller, CallerGone, Message, Receive, Send
 from detent.gateway.feedback import read_feedback
 from detent.gateway.tape import Tape
@@ -39,6 +40,11 @@ UNPINNED_NAMES = 1000
 HELD_BYTES = 64 * 1024
 HELD_SECONDS = 5.0
 """How much of a refusing candidate's error is read for the record, and for how long, while the caller waits for stable's answer."""
+
+AT_ONCE_BYTES = 32 * 1024
+APART_BYTES = 64 * 1024 * 1024
+"""Redaction goes through some megabytes a second: bodies above the former size would hold up everyone else's bytes, and are redacted in a
+thread; so many of them may wait there."""
 
 _STATUS = {"upstream_timeout": 504}
 
@@ -89,6 +95,9 @@ class Gateway:
         self._clock_us = clock_us
         self._new_id = new_id
         self._known_keys: tuple[str, tuple[bytes, ...]] = ("", ())
+        self._redacting = ThreadPoolExecutor(1, "redaction")
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._apart_bytes = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -105,6 +114,7 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._upstream.close()
+        await asyncio.gather(*self._jobs)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, caller: Caller) -> None:
@@ -290,12 +300,37 @@ class Gateway:
     def _written(self, ex: Exchange, leg: Leg, tape: Tape) -> Result:
         heard = tape.heard()
         try:
-            result = exchange.result(ex, leg, heard)
+            end = exchange.ended(ex, leg, heard)
+            size = exchange.size_kept(ex, end)
+            if size > AT_ONCE_BYTES:
+                self._redact_apart(ex, end, size)
+                return end.result
+            result = exchange.with_bodies(ex, end)
         except Exception:  # noqa: BLE001 - a defect in reading must not reach the caller; the leg still has its result
             self.counts["unread"] += 1
             result = reading.unread(heard, leg.id)
         self._record(result)
         return result
+
+    def _redact_apart(self, ex: Exchange, end: Ended, size: int) -> None:
+        """Large bodies are redacted in a thread, and the result is written when that is done; beyond its bound without its bodies."""
+        if self._apart_bytes + size > APART_BYTES:
+            self.counts["bodies_dropped"] += 1
+            self._record(end.result)
+            return
+        self._apart_bytes += size
+        job = asyncio.get_running_loop().create_task(self._apart(ex, end, size))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    async def _apart(self, ex: Exchange, end: Ended, size: int) -> None:
+        result = end.result
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._redacting, exchange.with_bodies, ex, end)
+        except Exception:  # noqa: BLE001 - as in `_written`: what could not be redacted is not kept
+            self.counts["unread"] += 1
+        self._apart_bytes -= size
+        self._record(result)
 
     def _record(self, entry: Intent | Result | Feedback) -> None:
         try:

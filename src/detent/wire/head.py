@@ -30,6 +30,8 @@ _OPENING_LOOK = 1000
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NO = ("", "0", "false", "no")
+_API_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_BETAS = 32
 
 
 def endpoint(method: str, path: str) -> Endpoint | None:
@@ -62,6 +64,7 @@ def read_head(endpoint: Endpoint, headers: Headers, body: bytes) -> Head:
     user, user_source = find(USER_PLACES, clues)
     opening, template = _digests(endpoint, found)
     route = values.get("x-detent-route")
+    api_version, betas = _api(endpoint, values, headers)
     return Head(
         endpoint=endpoint,
         model=_sane_name("`model`", json_text.load(found["model"].raw) if "model" in found else None),
@@ -77,6 +80,8 @@ def read_head(endpoint: Endpoint, headers: Headers, body: bytes) -> Head:
         attempt=_attempt(values.get("x-stainless-retry-count", "")),
         no_record=values.get("x-detent-no-record", "").lower() not in _NO,
         no_shadow=values.get("x-detent-no-shadow", "").lower() not in _NO,
+        api_version=api_version,
+        betas=betas,
     )
 
 
@@ -91,6 +96,16 @@ def _sane_name(what: str, value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 256 or _UNSAFE.search(value):
         raise InvalidInput(f"{what} must be a string of 1 to 256 characters without control characters: `{str(value)[:80]!a}`")
     return value
+
+
+def _api(endpoint: Endpoint, values: dict[str, str], headers: Headers) -> tuple[str | None, tuple[str, ...]]:
+    """(API version, betas) that Anthropic's headers ask for; betas may come in several headers. What is no sane word is left out."""
+    if endpoint is not Endpoint.ANTHROPIC_MESSAGES:
+        return None, ()
+    version = values.get("anthropic-version", "")
+    asked = b",".join(value for name, value in headers if name == b"anthropic-beta").decode("latin-1")
+    betas = (word.strip() for word in asked.split(",", _MOST_BETAS)[:_MOST_BETAS])
+    return version if _API_WORD.fullmatch(version) else None, tuple(word for word in betas if _API_WORD.fullmatch(word))
 
 
 def _asks_usage(found: dict[str, Span]) -> bool:
