@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import event, text
 
+from detent import wire
 from detent.evidence.units import UnitKey
 from detent.store import Store, open_store
 from detent.store.journal import Recorded
-from detent.terms import Arm, Endpoint, Guard, Intent, Outcome, Result, Role, UnitKind, Usage
+from detent.terms import Answer, Arm, Endpoint, Feedback, Guard, Intent, Outcome, Result, Role, UnitKind, Usage, utc
 from records import at, intent, result, thumbs_down
 
 pytest_plugins = ("stores",)
@@ -114,28 +119,111 @@ def test_the_model_that_answered_last(store: Store) -> None:
     assert store.journal.served(["summarizer", "chat"]) == {"summarizer": "new"}
 
 
-def body(name: str, request: bytes | None, seconds: float, **more: object) -> tuple[Intent, Result]:
-    sent = replace(intent(name, seconds=seconds), **more)  # type: ignore[arg-type]
-    return sent, result(name, seconds + 1, request_body=request, answer_body=f"answer {name}".encode())
+# ── what baselines are drawn from ──
+
+MODEL = intent("x").model
 
 
-def test_bodies_for_a_baseline_are_the_newest_of_each_request(store: Store) -> None:
-    model = intent("x").model
-    legs = [
-        body("old", b"same", 0),
-        body("new", b"same", 1),
-        body("own", b"own", 2),
-        body("mirrored", b"m", 3, role=Role.MIRRORED),
-        body("candidate", b"c", 4, model="atlas-2026-06-01"),
-        body("elsewhere", b"e", 5, route="chat"),
-        body("bodiless", None, 6),
-    ]
-    failed = intent("failed", seconds=7)
-    store.journal.put([*(sent for sent, _ in legs), failed], [ended for _, ended in legs])
-    store.journal.put(results=[result("failed", 8, Outcome.TIMED_OUT, request_body=b"f", answer_body=b"")])
-    found = store.journal.bodies("summarizer", model=model, limit=10)
-    assert [(b.exchange, b.request, b.answer) for b in found] == [("ex_own", b"own", b"answer own"), ("ex_new", b"same", b"answer new")]
-    assert [b.exchange for b in store.journal.bodies("summarizer", model=model, limit=1)] == ["ex_own"]
+def asking(text: str, **more: Any) -> bytes:
+    return json.dumps({"model": "summarizer", "messages": [{"role": "user", "content": text}], **more}).encode()
+
+
+def answered(text: str, **more: Any) -> bytes:
+    return msgspec.json.encode(Answer(text=text, **more))
+
+
+def told(
+    store: Store, name: str, seconds: float, request: bytes | None = None, *, ended: Mapping[str, Any] | None = None, **more: Any
+) -> None:
+    """A complete exchange with both bodies."""
+    bodies = {"request_body": asking(name) if request is None else request, "answer_body": answered(f"answer {name}")}
+    store.journal.put([intent(name, seconds=seconds, **more)], [result(name, seconds + 1, **bodies | dict(ended or {}))])
+
+
+def test_recorded_exchanges_stream_newest_first_with_what_users_said(store: Store) -> None:
+    told(store, "a", 1, asking("hello", stream=True), session="s1", api_version="v1", betas=("b1", "b2"))
+    told(store, "b", 2, session="s2")
+    store.journal.put(
+        said=[thumbs_down("f", 9, exchange="ex_a"), Feedback(id="g", at_us=at(9), metric="thumbs_up", value=1, exchange="ex_b")]
+    )
+    new, old = store.journal.recorded("summarizer", model=MODEL)
+    assert (new.id, new.answer.text, new.rating, new.session) == ("ex_b", "answer b", 1.0, "s2")
+    assert (old.id, old.endpoint, old.at, old.model, old.template) == ("ex_a", Endpoint.OPENAI_CHAT, utc(at(1)), MODEL, "t")
+    assert (old.rating, old.api_version, old.betas) == (0.0, "v1", ("b1", "b2"))
+    assert json.loads(old.request)["stream"] is False, "as it can be sent again"
+    assert [e.id for e in store.journal.recorded("summarizer", model=MODEL, since=utc(at(2)))] == ["ex_b"]
+    assert list(store.journal.recorded("chat", model=MODEL)) == []
+
+
+def test_only_complete_answers_to_callers_are_drawn_from(store: Store) -> None:
+    told(store, "good", 0)
+    told(store, "mirrored", 1, role=Role.MIRRORED)
+    told(store, "candidate", 2, model="atlas-2026-06-01")
+    told(store, "elsewhere", 3, route="chat")
+    told(store, "bodiless", 4, ended={"answer_body": None})
+    told(store, "failed", 5, ended={"outcome": Outcome.TIMED_OUT})
+    told(store, "broken", 6, ended={"parse": "invalid"})
+    told(store, "refusing", 7, ended={"refusal": True})
+    told(store, "unreadable", 8, b"no JSON")
+    assert [e.id for e in store.journal.recorded("summarizer", model=MODEL)] == ["ex_good"]
+    found = list(store.journal.asked("summarizer", model=MODEL, after_us=-1, until_us=at(100)))
+    assert [(asked.leg, asked.called) for asked in found] == [("le_good", False), ("le_unreadable", False)], "it is not parsed here"
+    assert store.journal.recorded_legs(["le_good", "le_unreadable", "le_bodiless", "le_none"]).keys() == {"le_good", "le_bodiless"}
+
+
+def test_an_answer_that_an_older_version_kept_as_it_came_is_read_too(store: Store) -> None:
+    raw = wire.answer_body(Endpoint.OPENAI_CHAT, Answer(text="as it came"), id="c", created=1)
+    told(store, "a", 1, ended={"answer_body": raw})
+    assert [e.answer.text for e in store.journal.recorded("summarizer", model=MODEL)] == ["as it came"]
+
+
+def test_the_journal_is_read_in_stretches_that_leave_nothing_out_and_take_nothing_twice(store: Store) -> None:
+    """25 legs, of which seven came in one microsecond."""
+    for n in range(25):
+        told(store, f"r{n:02}", 5 if 5 <= n < 12 else n)
+    for every in (1, 3, 4, 24, 25, 100):
+        spans = store.journal.spans("summarizer", every=every, at_most=1000)
+        assert [until for _, until in spans] == sorted((until for _, until in spans), reverse=True)
+        read = [
+            asked.leg for after, until in spans for asked in store.journal.asked("summarizer", model=MODEL, after_us=after, until_us=until)
+        ]
+        assert sorted(read) == sorted(f"le_r{n:02}" for n in range(25))
+    newest = store.journal.spans("summarizer", every=5, at_most=10)
+    assert sum(len(list(store.journal.asked("summarizer", model=MODEL, after_us=a, until_us=u))) for a, u in newest) == 10
+    assert store.journal.spans("chat", every=5, at_most=10) == []
+
+
+def test_praise_of_a_session_blesses_no_answer_in_it_and_its_failure_damns_them_all(store: Store) -> None:
+    for name, session in (("a", "good"), ("b", "bad"), ("c", "bad"), ("d", "silent")):
+        told(store, name, 1, session=session)
+    store.journal.put(
+        said=[
+            Feedback(id="1", at_us=at(9), metric="thumbs", value=1.0, session="good"),
+            Feedback(id="2", at_us=at(9), metric="thumbs", value=0.0, session="bad"),
+            Feedback(id="3", at_us=at(9), metric="thumbs_up", value=1.0, exchange="ex_c"),
+            Feedback(id="4", at_us=at(9), metric="thumbs_down", value=0.0, exchange="ex_d"),
+            Feedback(id="5", at_us=at(9), metric="stars", value=-3.0, exchange="ex_d"),
+        ]
+    )
+    assert {e.id: e.rating for e in store.journal.recorded("summarizer", model=MODEL)} == {
+        "ex_a": None,
+        "ex_b": 0.0,
+        "ex_c": 1.0,
+        "ex_d": None,
+    }
+
+
+def test_traffic_is_told_by_templates_of_all_requests_and_strata_of_those_with_bodies(store: Store) -> None:
+    for n in range(8):
+        told(store, f"r{n}", n, template="old" if n < 2 else "new", ended={"tools_called": ("f",)} if n == 7 else None)
+    store.journal.put([intent("bare", seconds=9, template="bare"), intent("m", seconds=9, template="bare", role=Role.MIRRORED)])
+    traffic = store.journal.traffic("summarizer", since=utc(at(1)))
+    assert (traffic.requests, traffic.bodies) == (8, 7)
+    assert traffic.templates == pytest.approx({"old": 1 / 8, "new": 6 / 8, "bare": 1 / 8})
+    assert traffic.strata["tools"] == pytest.approx({"no": 6 / 7, "called": 1 / 7})
+    assert traffic.strata["season"] == {"weekend": 1.0}, "1 March 2026 is a Sunday"
+    assert store.journal.traffic("summarizer", since=utc(at(0)), limit=3).templates == pytest.approx({"new": 2 / 3, "bare": 1 / 3})
+    assert store.journal.traffic("chat", since=utc(at(0))).requests == 0
 
 
 def mirrored(name: str, answered: float, *, outcome: Outcome = Outcome.COMPLETE) -> tuple[list[Intent], list[Result]]:

@@ -4,6 +4,7 @@ spool.py     entries to and from local disk             imported alone by the ga
 state.py     flags, rollouts, decisions, gateways       findings.py  baselines, runs, pairs
 tallies.py   what the ingester keeps, exactly once      journal.py   what happened, leg by leg
 schema.py    the tables                                 database.py  connections and transactions
+alone.py     a name that one process holds at a time
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -48,17 +48,19 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A read transaction: one snapshot for all its statements. Raises CouldNotRun for what the database refuses."""
         engine = self.engine if self.sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
-        with _translated(self.url), engine.connect() as connection:
+        with translated(self.url), engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end of the block. IntegrityError is left to the caller; all else becomes CouldNotRun."""
-        with _translated(self.url), self.engine.execution_options(writes=True).begin() as connection:
+        with translated(self.url), self.engine.execution_options(writes=True).begin() as connection:
             yield connection
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make the tables and the nullable columns that are missing. Raises CouldNotRun when the store was written by a newer Detent."""
+        if self._has(tables):
+            return
         with self._making(), self.write() as connection:
             if not self.sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
@@ -74,6 +76,18 @@ class Database:
             upsert(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
             if counters in tables:
                 insert_missing(connection, counters, [{"name": "revision", "n": 0}, {"name": "ingest", "n": 0}])
+
+    def _has(self, tables: Sequence[Table]) -> bool:
+        """Whether all of it is there already: then nothing is written, and a store that can only be read is opened as well."""
+        if self.sqlite and not Path(str(self.url.database)).exists():
+            return False
+        with self.read() as connection:
+            there = inspect(connection)
+            if not there.has_table(meta.name) or not all(there.has_table(table.name) for table in tables):
+                return False
+            if connection.scalar(select(meta.c.value).where(meta.c.name == "schema")) != str(SCHEMA_VERSION):
+                return False
+            return not any(_missing(connection, table) for table in tables)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -136,13 +150,16 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, add: Se
 
 def _add_columns(connection: Connection, tables: Sequence[Table]) -> None:
     """Give a store of an older Detent the columns that came since: nullable ones, so that its rows stay as they are."""
-    there = inspect(connection)
     for table in tables:
-        known = {column["name"] for column in there.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+        for column in _missing(connection, table):
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+
+
+def _missing(connection: Connection, table: Table) -> list[Column[Any]]:
+    """The columns that a table of an older Detent has not."""
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    return [column for column in table.columns if column.name not in known]
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -153,13 +170,15 @@ def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.
 
 
 @contextmanager
-def _translated(url: URL) -> Iterator[None]:
+def translated(url: URL) -> Iterator[None]:
+    """What the database refuses, as CouldNotRun; IntegrityError is left to the caller."""
     try:
         yield
     except IntegrityError:
         raise
-    except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()[0] if error.orig is not None else str(error)
+    except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is opened
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        said = str(cause).strip().splitlines()[0]
         raise CouldNotRun(
             f"the store `{url.render_as_string(hide_password=True)}` refused: {said}",
             hint="gateways go on serving the flags they know; see whether the database, its disk and its permissions are well",

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 from sqlalchemy import delete, func, insert, select
 
+from detent.errors import Conflict
+from detent.store.alone import take_turns
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.schema import baselines, calibrations, judgements, pairs, pins, runs
 from detent.terms import Baseline, Calibration, Judgement, Pair, Pin, RecordedExchange, Run, Version, micros
@@ -22,10 +24,17 @@ class Findings:
 
     _db: Database
 
-    def put_baseline(self, baseline: Baseline) -> None:
-        """Freeze a baseline; the newest of a route is the one in force."""
+    def put_baseline(self, baseline: Baseline, *, instead_of: str | None = None) -> None:
+        """Freeze a baseline; the newest of a route is the one in force.
+
+        `instead_of` is the digest of the one it was made from: raises Conflict when another one is in force by now.
+        """
         body = msgspec.json.encode(baseline).decode()
         with self._db.write() as c:
+            take_turns(c, f"baseline of {baseline.route}")
+            newest = select(baselines.c.digest).where(baselines.c.route == baseline.route).order_by(baselines.c.id.desc()).limit(1)
+            if instead_of is not None and (found := c.scalar(newest)) != instead_of:
+                raise Conflict(f"another baseline of route {baseline.route} is in force by now: `{found}`", hint="load again")
             c.execute(insert(baselines).values(route=baseline.route, digest=baseline.digest, body=body))
 
     def baseline(self, route: str) -> Baseline | None:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 from detent.evidence import METRICS
 from detent.evidence.units import UnitKey, base_rates
 from detent.store.database import Database, insert_missing
+from detent.store.recordings import Recordings
 from detent.store.schema import MIRRORED, UNRESOLVED, bodies, feedback, legs
 from detent.terms import Arm, Endpoint, Feedback, Guard, Intent, Outcome, Result, Role, UnitKind, Usage
 
@@ -40,18 +41,6 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedBody:
-    """A complete exchange with both bodies, as a baseline is frozen from."""
-
-    exchange: str
-    at_us: int
-    endpoint: Endpoint
-    stream: bool
-    request: bytes
-    answer: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedPair:
     """A live answer of stable and the shadow's answer to the same request. `at_us`: when the later of the two was complete."""
 
@@ -69,8 +58,8 @@ class RecordedPair:
     candidate_answer: bytes
 
 
-class Journal:
-    """What happened, leg by leg."""
+class Journal(Recordings):
+    """What happened, leg by leg; with `Recordings` (what baselines are drawn from)."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -175,38 +164,6 @@ class Journal:
         with self._db.read() as c:
             found = {route: c.scalar(newest.where(legs.c.route == route)) for route in routes}
         return {route: model for route, model in found.items() if model is not None}
-
-    def bodies(self, route: str, *, model: str, limit: int) -> list[RecordedBody]:
-        """Complete answers of this model to callers of the route, one per distinct request (the newest), newest first."""
-        nth = func.row_number().over(partition_by=bodies.c.request_digest, order_by=(legs.c.at_us.desc(), legs.c.leg)).label("nth")
-        found = (
-            select(legs.c.leg, legs.c.at_us, nth)
-            .join(bodies, bodies.c.leg == legs.c.leg)
-            .where(legs.c.route == route, legs.c.model == model, legs.c.role != Role.MIRRORED.value)
-            # Broken JSON is always kept and the good by sampling: taken together, much of a baseline would be broken.
-            .where(legs.c.parse.is_(None) | (legs.c.parse == "ok"))
-            .where(legs.c.outcome == Outcome.COMPLETE.value, bodies.c.request.is_not(None), bodies.c.answer.is_not(None))
-            .subquery()
-        )
-        chosen = select(found.c.leg).where(found.c.nth == 1).order_by(found.c.at_us.desc(), found.c.leg).limit(limit).subquery()
-        query = (
-            select(legs, bodies.c.request, bodies.c.answer)
-            .join(chosen, chosen.c.leg == legs.c.leg)
-            .join(bodies, bodies.c.leg == legs.c.leg)
-            .order_by(legs.c.at_us.desc(), legs.c.leg)
-        )
-        with self._db.read() as c:
-            return [
-                RecordedBody(
-                    exchange=row.exchange,
-                    at_us=row.at_us,
-                    endpoint=Endpoint(row.endpoint),
-                    stream=row.stream,
-                    request=row.request,
-                    answer=row.answer,
-                )
-                for row in c.execute(query)
-            ]
 
     def ungraded_pairs(self, rollout: str, *, limit: int, after_us: int = 0) -> list[RecordedPair]:
         """Mirrored exchanges whose both legs have a result, completed after `after_us`, in the order of completion.

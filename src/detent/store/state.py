@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detent.errors import Conflict, InvalidInput, Refused
+from detent.store.alone import alone
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.findings import Findings
 from detent.store.schema import acks, audit, counters, decisions, flags, gateways, manifests, meta, rollouts, share_periods
@@ -142,6 +144,10 @@ class State(Findings, Tallies):
         """Something to ask every few milliseconds whether the revision moved."""
         return FlagWatch(self._db, self.revision)
 
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        """Whether the block, of all processes that use this store, holds the name; see `store.alone`."""
+        return alone(self._db, name)
+
     # ── rollouts and decisions ──
 
     def open_rollout(self, rollout: Rollout, flag: Flag | None = None, *, by: str, at: datetime, why: str = "") -> Rollout:
@@ -221,6 +227,11 @@ class State(Findings, Tallies):
         query = select(decisions.c.body, decisions.c.evidence).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id)
         with self._db.read() as c:
             return [(_decode(row.body, Decision), row.evidence) for row in c.execute(query)]
+
+    def note(self, by: str, what: str, at: datetime, *, rollout: str | None = None) -> None:
+        """Add a line to the audit log for something that changes no flag and no rollout."""
+        with self._db.write() as c:
+            _audit(c, at, by, what, rollout)
 
     def audit(self, limit: int = 100) -> list[AuditRow]:
         """The newest lines of the audit log, newest first."""
