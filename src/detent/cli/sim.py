@@ -1,4 +1,4 @@
-"""`detent sim provider | replay | traffic`: a provider that misbehaves on purpose, recorded answers as a provider, and traffic for both."""
+"""`detent sim provider | replay | traffic | log`: a provider that misbehaves on purpose or replays answers, traffic, and logs of it."""
 
 from __future__ import annotations
 
@@ -103,6 +103,18 @@ def traffic(arguments: argparse.Namespace) -> int:
     return Exit.PASS
 
 
+def log(arguments: argparse.Namespace) -> int:
+    """Print recorded traffic of a simulated app."""
+    from detent.sim.recording import record
+    from detent.sim.versions import VERSIONS
+
+    if arguments.version not in VERSIONS:
+        raise InvalidInput(f"no simulated version: `{arguments.version}`", hint=f"versions: {', '.join(VERSIONS)}")
+    for row in record(arguments.scenario, arguments.version, sessions=arguments.sessions, seed=arguments.seed):
+        print(json.dumps(row, ensure_ascii=False))
+    return Exit.PASS
+
+
 class _Progress:
     """A line on stderr with sessions and calls so far; nothing when stderr is no terminal."""
 
@@ -166,5 +178,20 @@ COMMANDS: tuple[Command, ...] = (
             option("--seed", says="the same sessions again; without it their names are new in every run", type=int),
         ),
         more="\n".join(f"- `{s.name}`: {s.says}" for s in SCENARIOS.values()) + "\n\nPrints one line of JSON at the end.",
+    ),
+    Command(
+        name="sim log",
+        says="print recorded traffic of a simulated app, as another tool's log would hold it",
+        group="simulation",
+        run=log,
+        options=(
+            option("--scenario", says="which app is speaking", choices=tuple(SCENARIOS), required=True),
+            option(
+                "--version", says="which simulated version answered (default atlas-2026-03-01)", default="atlas-2026-03-01", metavar="ID"
+            ),
+            option("--sessions", says="how many sessions (default 300)", type=_count, default=300),
+            option("--seed", says="seed of all noise (default 1)", type=int, default=1),
+        ),
+        more="One JSON object a line: id, created, session, request and response, as `detent baseline freeze --from FILE` reads them.",
     ),
 )

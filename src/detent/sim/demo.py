@@ -29,7 +29,6 @@ from rich.text import Text
 
 from detent import diff
 from detent.baseline import freeze
-from detent.compare import visible
 from detent.controller import apply, baseline_of
 from detent.errors import CouldNotRun, Exit
 from detent.manifest import read
@@ -37,6 +36,7 @@ from detent.patch import propose, settle, unified
 from detent.store import Store, open_store
 from detent.terms import BaselineEvidence, Decision, Phase, Rollout
 from detent.view import describe_rate
+from detent.visible import visible
 
 STABLE = "atlas-2026-03-01"
 WARM_UP_S = 60.0
@@ -289,11 +289,12 @@ def _tell_end(store: Store, teller: Teller, bump: Bump, rollout: Rollout) -> Non
 
 def _tell_flips(teller: Teller, found: BaselineEvidence) -> None:
     for cause, n in Counter(flip.cause for flip in found.confirmed).most_common():
-        teller.plain(f"{n:3} prompts lost by  {cause}")
-    if not found.confirmed:
+        teller.plain(f"{n:3} {'prompt' if n == 1 else 'prompts'} lost by  {cause}")
+    shown = [flip for flip in found.confirmed if flip.stable_output and flip.candidate_output]  # the blind reserve shows none
+    if not shown:
         return
-    commonest = Counter(flip.cause for flip in found.confirmed).most_common(1)[0][0]
-    flip = min((f for f in found.confirmed if f.cause == commonest), key=lambda f: len(f.candidate_output))
+    commonest = Counter(flip.cause for flip in shown).most_common(1)[0][0]
+    flip = min((f for f in shown if f.cause == commonest), key=lambda f: len(f.candidate_output))
     teller.plain(
         f"one of them ({flip.cause}; right in {describe_rate(flip.stable_passed, flip.stable_runs)} of stable's runs, "
         f"{describe_rate(flip.candidate_passed, flip.candidate_runs)} of the candidate's):"
@@ -341,7 +342,8 @@ def _epilogue(store: Store, pin_file: Path, ends: dict[str, Rollout], teller: Te
         end = ends[bump.letter].phase if bump.letter in ends else "no end in time"
         teller.about(bump, f"[bold red]not as told: {end} instead of {bump.ending}[/bold red]")
     teller.console.print(
-        "\nnext:  detent compare --records YOUR.jsonl --stable V1 --candidate V2     your own recorded answers, prompt by prompt\n"
+        "\nnext:  detent import --check YOUR_EXPORT.jsonl                            your own logs: freeze them, run a version over them\n"
+        "       detent compare --records YOUR.jsonl --stable V1 --candidate V2     two versions' recorded answers, prompt by prompt\n"
         "       detent init && detent serve                                       a gateway in front of your own provider",
         highlight=False,
     )

@@ -8,10 +8,11 @@ from dataclasses import replace
 from itertools import cycle
 
 from detent import wire
-from detent.compare import Row, visible
+from detent.compare import Row
 from detent.errors import InvalidInput
 from detent.sim.versions import Fault
 from detent.terms import Answer, Endpoint, Head
+from detent.visible import visible
 
 
 class Recording:
