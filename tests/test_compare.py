@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from detent.checks.schema import violations
 from detent.cli import asking, main
-from detent.compare import Comparison, compare, read_rows, schema, to_json, verdict, visible
+from detent.compare import Comparison, compare, read_rows, schema, to_json, verdict
 from detent.diff import CHANGES
+from detent.diff.schema_walk import violations
 from detent.errors import Exit, InvalidInput
+from detent.visible import visible
 
 OLD, NEW = "atlas-1", "atlas-2"
 
@@ -174,7 +175,12 @@ def test_tasks_are_listed_when_there_are_several(run: Run) -> None:
 
 def test_a_lost_prompt_is_shown_as_a_word_diff(run: Run) -> None:
     told = run([record(1, OLD, "The total is 12 euros.", True), record(1, NEW, "The sum is 12 euros.", False)])
-    assert "\nlost 1 of 1: q/1 (task faq)\n    The [-total-]{+sum+} is 12 euros.\n" in told.out
+    shown = told.out.split("\n\n")[-1].splitlines()
+    assert shown == [
+        "lost 1 of 1: q/1 (task faq)",
+        "  reworded: the same facts in other words: 67% of the words are the same",  # so look at the check before the answer
+        "    The [-total-]{+sum+} is 12 euros.",
+    ]
 
 
 def test_a_long_answer_is_shortened_around_the_change(run: Run) -> None:
@@ -549,10 +555,3 @@ def test_a_url_that_cannot_be_asked_is_bad_input(run: Run, url: str) -> None:
     told = run(outcome(right=1), "--through", url)
     assert told.code == Exit.USAGE
     assert "secret" not in told.err
-
-
-def test_retry_after_is_seconds_or_a_date() -> None:
-    assert asking._retry_after("1.5") == 1.5
-    assert asking._retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
-    assert asking._retry_after("soon") is None
-    assert asking._retry_after(None) is None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detent.diff import CHANGES, changes, excerpt, words
-from detent.terms import Answer, ToolCall
+from detent import diff
+from detent.diff import BENIGN, CHANGES, Asked, change, changes, excerpt, words
+from detent.terms import Answer, Message, Prompt, ToolCall, Usage
 
 INVOICE = '{"vendor": "Café Noël", "total": 12.5, "items": [{"name": "tea", "price": 3}, {"name": "oil", "price": 9.5}]}'
 PROSE = "The order was shipped on Monday.\n\nIt arrives on Thursday, between nine and eleven."
@@ -48,12 +51,20 @@ def keys(form: str, plus: int = 0) -> str:
 
 NOT_CUT, CUT = Answer(text=INVOICE, finish_reason="stop"), Answer(text=INVOICE[:70], finish_reason="length")
 
+LONGER = "Your order was shipped by rail on Monday. It arrives on Thursday and will be left with your neighbour."
+
+
+def used(said: str, tokens: int) -> Answer:
+    return Answer(text=said, usage=Usage(output=tokens))
+
+
 STORIES = [
     ("nothing", text(PROSE), text(PROSE), []),
-    ("reworded", text("It arrives on Thursday."), text("You will get it this Thursday."), []),
-    ("another value", text(INVOICE), edited("v['total'] = 99"), []),
-    ("keys in another order, spread over lines", text('{"a": 1, "b": 2}'), text('{\n  "b": 2,\n  "a": 1\n}'), []),
-    ("a number spelt otherwise", text('{"a": 1}'), text('{"a": 1.0}'), []),
+    ("reworded", text("It arrives on Thursday."), text("You will get it this Thursday."), ["reworded"]),
+    ("another value", text(INVOICE), edited("v['total'] = 99"), ["fact_changed"]),
+    ("keys in another order, spread over lines", text('{"a": 1, "b": 2}'), text('{\n  "b": 2,\n  "a": 1\n}'), ["json_respelt"]),
+    ("a number spelt otherwise", text('{"a": 1}'), text('{"a": 1.0}'), ["json_respelt"]),
+    ("JSON spread over lines", text('{"a": 1, "b": 2}'), text('{\n  "a": 1,\n  "b": 2\n}'), ["whitespace_changed"]),
     ("fence around JSON", text(INVOICE), text(f"```json\n{INVOICE}\n```"), ["fence_added", "json_broken"]),
     ("fence around JSON gone", text(f"```json\n{INVOICE}\n```"), text(INVOICE), ["fence_removed", "json_repaired"]),
     ("fence around code", text(CODE), text(f"```python\n{CODE}\n```"), ["fence_added"]),
@@ -75,45 +86,90 @@ STORIES = [
     ("object instead of list", text('[{"a": 1}]'), text('{"a": 1}'), ["value_type_changed"]),
     ("renamed behind a fence", text(INVOICE), text(f"```\n{RENAMED}\n```"), ["fence_added", "key_renamed", "json_broken"]),
     ("renamed in prose", text(INVOICE), text(f"Here: {RENAMED}"), ["key_renamed", "opening_text_added", "json_broken"]),
-    ("a citation is not JSON", text("see [1]"), text("see [2]"), []),
+    ("a citation is not JSON", text("see [1] for more"), text("look at [1] for more"), ["reworded"]),
     ("escaped", text(INVOICE), text(json.dumps(json.loads(INVOICE))), ["unicode_escaped"]),
     ("unescaped", text(json.dumps(json.loads(INVOICE))), text(INVOICE), ["unicode_unescaped"]),
     ("escaped beyond the first plane", text("smile 😀 please"), text("smile \\ud83d\\ude00 please"), ["unicode_escaped"]),
-    ("an escape that was always there", text("write \\u00e9 for é"), text("type \\u00e9 for é"), []),
+    ("an escape that was always there", text("write \\u00e9 for é"), text("type \\u00e9 for é"), ["reworded"]),
     ("opening", text(PROSE), text(f"Sure, happy to help!\n\n{PROSE}"), ["opening_text_added"]),
     ("closing", text(PROSE), text(f"{PROSE}\n\nLet me know if you need anything else!"), ["closing_text_added"]),
     ("both", text(PROSE), text(f"Sure!\n\n{PROSE}\n\nAnything else?"), ["opening_text_added", "closing_text_added"]),
-    ("an opening where one was", text(f"Hello.\n\n{PROSE}"), text(f"Good day.\n\n{PROSE}"), []),
+    ("an opening where one was", text(f"Hello.\n\n{PROSE}"), text(f"Good day.\n\n{PROSE}"), ["reworded"]),
+    ("a greeting instead of another", text(f"Great question! {PROSE}"), text(f"Sure, happy to help! {PROSE}"), ["reworded"]),
+    ("closing that shares words with the answer", text(f"The budget question stays open. {PROSE}"),
+     text(f"The budget question stays open. {PROSE} Feel free to ask if you have more questions."), ["closing_text_added"]),
     ("closing after JSON", text(INVOICE), text(f"{INVOICE}\n\nThe total is 12.5."), ["closing_text_added", "json_broken"]),
     ("opening before fenced code", text(CODE), text(f"Here is the code:\n```python\n{CODE}\n```"), ["fence_added", "opening_text_added"]),
     ("closing, last line reworded", text("One two three four five."), text("One two three four five!\nBye now."), ["closing_text_added"]),
     ("a line of code added inside the fence", text(CODE), text(f"```\nimport math\n{CODE}\n```"), ["fence_added"]),
     ("closing after changed code", text(CODE), text(f"```\n{SUMMED}\n```\nDoubles x."), ["fence_added", "closing_text_added"]),
     ("code wrapped in more code", text("return n + 1"), text(f"```\n{WRAPPED}\n```"), ["fence_added", "answer_lengthened"]),
-    ("first line kept, the rest another answer", text(PROSE), text("Well.\n\nThe order was shipped on Monday.\n\nAsk Tom."), []),
-    ("first line replaced by another", text(COUNTED), text("Otherwise.\n" + COUNTED.split("\n", 1)[1]), []),
+    ("first line kept, the rest another answer", text(PROSE), text("The order was shipped on Monday.\n\nAsk Tom in the shop."), []),
+    ("first line replaced by another", text(COUNTED), text("Otherwise.\n" + COUNTED.split("\n", 1)[1]), ["fact_changed"]),
     ("fence in fenced JSON", text(QUOTING), text(f"```\n{QUOTING.replace('id', 'ident')}\n```"), ["key_renamed", "json_broken"]),
     ("values that say little", text('{"a": true, "b": true, "c": 1}'), text('{"x": true, "c": 1}'), ["key_missing", "key_added"]),
     ("all keys respelt, all values changed", text(keys("{}_of_n")), text(keys("{}OfN", 7)), ["key_renamed"]),
-    ("tool call added", calls(("find", "{}")), calls(("find", "{}"), ("find", '{"page": 2}')), ["tool_call_added"]),
+    ("tool call added", calls(("find", "{}")), calls(("find", "{}"), ("find", '{"page": 2}')), ["parallel_calls_changed",
+     "tool_call_added"]),
     ("tool call instead of text", text("Which order?"), calls(("find", "{}")), ["tool_call_added"]),
-    ("tool call removed", calls(("find", "{}"), ("book", "{}")), calls(("find", "{}")), ["tool_call_removed"]),
+    ("tool call removed", calls(("find", "{}"), ("book", "{}")), calls(("find", "{}")), ["parallel_calls_changed", "tool_call_removed"]),
+    ("one call less of three", calls(*[("find", "{}")] * 3), calls(*[("find", "{}")] * 2), ["tool_call_removed"]),
     ("another tool", calls(("find", '{"id": 1}')), calls(("search", '{"id": 1}')), ["other_tool_called"]),
     ("other arguments", calls(("find", '{"id": 1}')), calls(("find", '{"id": 2}')), ["other_tool_arguments"]),
     ("the same arguments, spelt otherwise", calls(("find", '{"a":1,"b":2}')), calls(("find", '{"b": 2, "a": 1}')), []),
     ("parallel calls in another order", calls(("a", "{}"), ("b", "{}")), calls(("b", "{}"), ("a", "{}")), []),
     ("refusal", text(PROSE), text("I'm sorry, but I can’t assist with that request. Please ask the shop itself."), ["refusal_added"]),
     ("refusal gone", text("I cannot help you with that."), text("It arrives on Thursday, at noon."), ["refusal_removed"]),
-    ("refusal by the provider's word", text("Done, as asked."), Answer(text="No, not that.", refusal=True), ["refusal_added"]),
+    ("refusal by the provider's word", text("Done, just as you asked."), Answer(text="No, I will leave that.", refusal=True),
+     ["refusal_added"]),
     ("an apology is no refusal", text("It is late, as you can see."), text("I'm sorry, I can't find that order."), []),
-    ("finish reason", Answer(text="a b", finish_reason="stop"), Answer(text="a c", finish_reason="length"), ["finish_reason_changed"]),
-    ("finish reason not known", Answer(text="a b"), Answer(text="a c", finish_reason="length"), []),
-    ("cut off in JSON", NOT_CUT, CUT, ["finish_reason_changed", "json_broken"]),
+    ("finish reason", Answer(text="a b", finish_reason="stop"), Answer(text="a b", finish_reason="content_filter"),
+     ["finish_reason_changed"]),
+    ("finish reason not known", Answer(text="a b"), Answer(text="a b", finish_reason="content_filter"), []),
+    ("cut off in JSON", NOT_CUT, CUT, ["truncated", "finish_reason_changed", "json_broken"]),
+    ("cut off in JSON, nobody says so", text(INVOICE), text(INVOICE[:70]), ["truncated", "json_broken"]),
+    ("cut off in a sentence", text(LONGER), text(LONGER[:-30]), ["truncated"]),
+    ("a list has no full stop", text(LONGER), text("- the order was shipped on Monday, by rail\n- it arrives on Thursday"),
+     ["list_structure_changed"]),
     ("collapsed", text("x" * 300), text("y" * 100), ["answer_shortened"]),
     ("not quite collapsed", text("x" * 299), text("y" * 100), []),
-    ("swollen", text("x" * 10), text("y" * 30), ["answer_lengthened"]),
+    ("swollen", text("x" * 100), text("y" * 300), ["answer_lengthened"]),
     ("a few characters are no swelling", text("No"), text("[No].."), []),
     ("empty", text("x" * 10), text(""), ["answer_shortened"]),
+    ("another language", text(LONGER),
+     text("Ihre Bestellung wurde am Montag mit der Bahn verschickt und kommt am Donnerstag bei Ihnen an."), ["language_switched"]),
+    ("a name is no language", text("It was sent by Deutsche Post und Bahn AG today."),
+     text("It was sent by Deutsche Post und Bahn AG this day."), ["reworded"]),
+    ("template token", text(LONGER), text(f"{LONGER}<|im_end|>"), ["trailing_artefact"]),
+    ("the next speaker", text(LONGER), text(f"{LONGER}\n\nHuman: and the other one?"), ["trailing_artefact"]),
+    ("a brace too many", text(INVOICE), text(INVOICE + "}"), ["trailing_artefact", "json_broken"]),
+    ("fence not closed", text(f"```\n{CODE}\n```"), text(f"```\n{CODE}\n"), ["trailing_artefact"]),
+    ("number spelt otherwise", text("The sum of the order is 1,234.50 EUR."), text("The sum of the order is 1.234,50 EUR."),
+     ["number_format_changed"]),
+    ("date spelt otherwise", text("It is due on 2024-05-01 at the desk."), text("It is due on May 1, 2024 at the desk."),
+     ["date_format_changed"]),
+    ("another date", text("It is due on 2024-05-01 at the desk."), text("It is due on 2024-05-02 at the desk."), ["fact_changed"]),
+    ("another day", text("Please come by on Monday with the form."), text("Please come by on Tuesday with the form."), ["fact_changed"]),
+    ("another name", text("The form was signed by Anna Keller today."), text("The form was signed by Maria Keller today."),
+     ["fact_changed"]),
+    ("another quote", text('The sign says "closed for lunch" all day.'), text('The sign says "open all night" all day.'), ["fact_changed"]),
+    ("another mail address", text("If it fails, write to help@one.example please."), text("If it fails, write to post@two.example please."),
+     ["fact_changed"]),
+    ("a not more", text("The ticket can be returned after the event."), text("The ticket cannot be returned after the event."),
+     ["fact_changed"]),
+    ("the opposite", text("The request of the customer was approved."), text("The request of the customer was rejected."),
+     ["fact_changed"]),
+    ("unable is not able", text("You cannot return the ticket."), text("You are not able to return the ticket."), ["reworded"]),
+    ("another verdict", text("Yes, the item is in our shop."), text("No, the item is in our shop."), ["fact_changed"]),
+    ("another label", text("billing_issue"), text("account_access"), ["fact_changed"]),
+    ("hedging", text("The parcel is in Lyon."), text("I think the parcel is in Lyon, but I'm not sure."), ["hedging_added"]),
+    ("hedging gone", text("I think it might be late."), text("It is late."), ["hedging_removed"]),
+    ("prose as bullets", text("We sell tea, oil and salt."), text("We sell:\n- tea\n- oil\n- salt"), ["list_structure_changed"]),
+    ("bold", text("It arrives on Thursday."), text("It arrives on **Thursday**."), ["markdown_added"]),
+    ("headers gone", text("# Order\n\nIt arrives on Thursday."), text("Order\n\nIt arrives on Thursday."), ["markdown_removed"]),
+    ("comments of code are no headers", text("# one\nx = 1\n# two\ny = 2"), text("x = 1\n\ny = 2"), []),
+    ("more tokens for the same text", used(PROSE, 30), used(PROSE, 36), ["tokens_changed"]),
+    ("a token more for the same text", used(PROSE, 30), used(PROSE, 32), []),
 ]  # fmt: skip
 
 
@@ -122,8 +178,51 @@ def test_a_change_has_its_name_and_no_other(stable: Answer, candidate: Answer, e
     assert names(stable, candidate) == expected
 
 
+def test_the_map_of_the_room_names_every_file() -> None:
+    files = {path.name for path in Path(diff.__file__).parent.glob("*.py")} - {"__init__.py"}
+    assert files == set(re.findall(r"\w+\.py", diff.__doc__ or ""))
+
+
 def test_every_name_of_the_table_has_a_story() -> None:
-    assert {name for *_, expected in STORIES for name in expected} == {row.name for row in CHANGES}
+    told = {name for *_, expected in STORIES for name in expected} | {name for *_, name in ASKED}
+    assert told == {row.name for row in CHANGES}
+
+
+SHOP = Prompt(
+    system="You answer for Kessler Tea.",
+    messages=(Message(role="user", text="When is order 4411 due?"),),
+    tools=("find", "book"),
+    schema={"type": "object", "properties": {"n": {"type": "integer", "maximum": 5}}, "required": ["n"]},
+)
+DOCS = "Order 4411: due on 2 May 2026. Carrier: Nordline."
+DUE = "Order 4411 is due on 2 May 2026."
+ASKED = [
+    (text('{"n": 1}'), text('{"n": 9}'), Asked(prompt=SHOP), "schema_violated"),
+    (text("Yes."), calls(("delete_all", "{}")), Asked(prompt=SHOP), "unknown_tool"),
+    (text(PROSE), text(PROSE), Asked(prompt=SHOP, steps=(4, 12)), "step_limit_hit"),
+    (text(DUE), text(f"{DUE} Ask for Maria Kraft."), Asked(prompt=SHOP, context=DOCS), "unsupported_statement"),
+]
+
+
+@pytest.mark.parametrize(("stable", "candidate", "asked", "name"), ASKED, ids=[name for *_, name in ASKED])
+def test_some_changes_only_show_when_it_is_known_what_was_asked(stable: Answer, candidate: Answer, asked: Asked, name: str) -> None:
+    assert name in [c.name for c in changes(stable, candidate, asked)]
+    assert name not in names(stable, candidate)
+    assert change(name, stable, candidate, asked) in changes(stable, candidate, asked)
+
+
+@pytest.mark.parametrize(
+    "more", ["The carrier is Nordline.", "You asked about order 4411.", "It is due on 2026-05-02.", "Kessler wishes you a nice day."]
+)
+def test_what_stands_in_context_or_prompt_is_no_new_statement(more: str) -> None:
+    found = changes(text(DUE), text(f"{DUE} {more}"), Asked(prompt=SHOP, context=DOCS))
+    assert "unsupported_statement" not in [c.name for c in found]
+
+
+def test_a_benign_change_has_no_other_name_beside_it() -> None:
+    assert {"reworded", "whitespace_changed", "json_respelt"} == BENIGN
+    for _, _, _, expected in STORIES:
+        assert len(expected) == 1 or not BENIGN & set(expected)
 
 
 def test_changes_come_in_the_order_of_the_table() -> None:
@@ -189,6 +288,7 @@ def test_what_is_added_one_way_is_removed_the_other(stable: Answer, candidate: A
         ("tool_call_added", "tool_call_removed"),
         ("refusal_added", "refusal_removed"),
         ("answer_shortened", "answer_lengthened"),
+        ("markdown_added", "markdown_removed"),
     ]:
         assert (one in there) == (other in back)
 
@@ -214,6 +314,12 @@ HUGE = {
     "keys": (json.dumps({f"k{n}": n for n in range(15_000)}), json.dumps({f"q{n}": n for n in range(15_000)})),
     "lines": ("\n".join(f"line {n} one" for n in range(15_000)), "\n".join(f"line {n} two" for n in range(15_000))),
     "no words": ("x" * 200_000, "x" * 199_999 + "y"),
+    "a mark and blank lines": ("a b", "<|" + "\n" * 200_000 + "x"),  # each line began a search to the end once
+    "parentheses": ("(" * 200_000, "(" * 199_000 + "x"),
+    "digits": ("0" * 200_000, "1" * 200_000),
+    "dates": ("1/1/" * 50_000, "1/2/" * 50_000),
+    "quotes": ('"' * 200_000, "“" * 200_000),
+    "marks": ("<|" * 100_000, "`" * 200_000),
     "blank": (" " * 200_000, "\n" * 200_000),
 }
 

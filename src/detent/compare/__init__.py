@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from detent.compare.records import Row, answered, in_common, read_rows
 from detent.compare.tables import ALPHA, FEWEST, Comparison, PromptFlip, Table, compare, verdict
-from detent.compare.telling import notes, rest, summary, visible
+from detent.compare.telling import notes, rest, summary
 from detent.compare.written import schema, to_json
 
 __all__ = [
@@ -27,5 +27,4 @@ __all__ = [
     "summary",
     "to_json",
     "verdict",
-    "visible",
 ]

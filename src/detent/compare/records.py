@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from detent.compare.telling import visible
 from detent.diff.shape import canonical, canonical_arguments
 from detent.errors import InvalidInput
 from detent.terms import Answer, ToolCall
+from detent.visible import visible
 
 MOST_ERRORS = 20
 """Faults of a file that are named at once."""

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from detent.diff import SAYS
+from detent.diff import BENIGN, SAYS
 from detent.errors import Exit
+from detent.visible import visible
 
 if TYPE_CHECKING:
     from detent.compare.tables import Comparison, Table
-
-# C0 and C1 controls but tab and newline, what turns text around or hides in it, and halves of surrogate pairs.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
-_HIDDEN_OR_BREAK = re.compile(_HIDDEN.pattern[:-1] + "\t\n]")
-
-
-def visible(text: str, *, one_line: bool = False) -> str:
-    r"""The text with control characters, invisible and turning ones spelt as escapes (`\x1b`), so that no terminal obeys them."""
-    return (_HIDDEN_OR_BREAK if one_line else _HIDDEN).sub(lambda m: m[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def _name(text: str) -> str:
@@ -57,7 +48,7 @@ def _cause(comparison: Comparison) -> str:
     lost = comparison.lost
     if not lost:
         return "cause: no prompt was lost"
-    causes = Counter(flip.changes[0].name for flip in lost if flip.changes)
+    causes = Counter(flip.changes[0].name for flip in lost if flip.changes and flip.changes[0].name not in BENIGN)
     unnamed = len(lost) - causes.total()
     if not causes:
         return f"cause: none of the {len(lost)} lost prompts shows a change that has a name: read them below"

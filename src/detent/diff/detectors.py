@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
-from detent.diff.reading import Reading, Two, content_lines
-from detent.diff.shape import FENCE, Frame, escapes, show_path
-
-_WORD = re.compile(r"\w+")
-
-
-def _quote(text: str, most: int = 80) -> str:
-    one_line = " ".join(text[: most * 4].split())
-    return f"`{one_line[:most]}...`" if len(one_line) > most else f"`{one_line}`"
-
-
-def _listed(names: list[str]) -> str | None:
-    shown = ", ".join(_quote(name, 60) for name in names[:3])
-    return None if not names else shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+from detent.diff.quoting import listed, quote
+from detent.diff.reading import Reading, Two
+from detent.diff.schema_walk import Unreadable
+from detent.diff.shape import FENCE, escapes, show_path
 
 
 def refusal_added(two: Two) -> str | None:
     """The candidate refuses and stable did not; the refusal's beginning."""
-    return _quote(two.candidate.text) if two.candidate.refuses and not two.stable.refuses else None
+    return quote(two.candidate.text) if two.candidate.refuses and not two.stable.refuses else None
 
 
 def refusal_removed(two: Two) -> str | None:
     """Stable refused and the candidate does not; the former refusal's beginning."""
-    return _quote(two.stable.text) if two.stable.refuses and not two.candidate.refuses else None
+    return quote(two.stable.text) if two.stable.refuses and not two.candidate.refuses else None
 
 
 def fence_added(two: Two) -> str | None:
@@ -46,22 +35,22 @@ def fence_removed(two: Two) -> str | None:
 
 def key_renamed(two: Two) -> str | None:
     """A key is gone and another one holds its value or has a similar name; both names."""
-    return _listed([f"{show_path(old)} -> {new[-1]}" for old, new in two.keys.renamed])
+    return listed([f"{show_path(old)} -> {new[-1]}" for old, new in two.keys.renamed])
 
 
 def key_missing(two: Two) -> str | None:
     """A key is gone, or some items of a list lack what all of them had; its path."""
-    return _listed([show_path(path) for path in two.keys.missing])
+    return listed([show_path(path) for path in two.keys.missing])
 
 
 def key_added(two: Two) -> str | None:
     """A key that no object at that place had; its path."""
-    return _listed([show_path(path) for path in two.keys.added])
+    return listed([show_path(path) for path in two.keys.added])
 
 
 def value_type_changed(two: Two) -> str | None:
     """A value of another JSON type at the same path; path and types."""
-    return _listed([f"{show_path(path)}: {before} -> {after}" for path, before, after in two.keys.retyped])
+    return listed([f"{show_path(path)}: {before} -> {after}" for path, before, after in two.keys.retyped])
 
 
 def _newly_escaped(stable: str, candidate: str) -> list[str]:
@@ -75,83 +64,17 @@ def _newly_escaped(stable: str, candidate: str) -> list[str]:
 
 def unicode_escaped(two: Two) -> str | None:
     """A character is spelt as a literal backslash-u escape now."""
-    return _listed([f"{c} -> {_as_escape(c)}" for c in _newly_escaped(two.stable.text, two.candidate.text)])
+    return listed([f"{c} -> {_as_escape(c)}" for c in _newly_escaped(two.stable.text, two.candidate.text)])
 
 
 def unicode_unescaped(two: Two) -> str | None:
     """A character that was spelt as an escape is written out now."""
-    return _listed([f"{_as_escape(c)} -> {c}" for c in _newly_escaped(two.candidate.text, two.stable.text)])
+    return listed([f"{_as_escape(c)} -> {c}" for c in _newly_escaped(two.candidate.text, two.stable.text)])
 
 
 def _as_escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))
-
-
-def opening_text_added(two: Two) -> str | None:
-    """New lines before what is otherwise the same answer, or before its JSON or code; their beginning."""
-    frames = _frames(two)
-    if frames is not None:
-        return _paragraph_added(frames[0].opening, frames[1].opening, last=False)
-    around = two.candidate.frame
-    if around is not None and not around.opening:
-        return None
-    return _lines_added(two.stable.lines, two.candidate.lines, last=False)
-
-
-def closing_text_added(two: Two) -> str | None:
-    """New lines after what is otherwise the same answer, or after its JSON or code; their beginning."""
-    frames = _frames(two)
-    if frames is not None:
-        return _paragraph_added(frames[0].closing, frames[1].closing, last=True)
-    return _lines_added(two.stable.lines, two.candidate.lines, last=True)
-
-
-def _frames(two: Two) -> tuple[Frame, Frame] | None:
-    """Both frames. A stable answer that is bare code counts as the core of one when the candidate's code says much the same."""
-    before, after = two.stable.frame, two.candidate.frame
-    if after is None:
-        return None
-    if before is None:
-        return (Frame("", two.stable.text, ""), after) if _alike(two.stable.text, after.core, 0.5) else None
-    return before, after
-
-
-def _paragraph_added(before: str, after: str, *, last: bool) -> str | None:
-    """Of the text at one side of the JSON or code."""
-    if after and not before:
-        return _quote(after)
-    return _lines_added(content_lines(before), content_lines(after), last=last) if after != before else None
-
-
-def _lines_added(before: list[str], after: list[str], *, last: bool) -> str | None:
-    """Lines beyond the last (or before the first) line of what is otherwise the same answer: four fifths of stable's words are there."""
-    if not before or not after:
-        return None
-    at = _find_line(before[-1], after[::-1]) if last else _find_line(before[0], after)
-    if not at:
-        return None
-    extra = after[-at:] if last else after[:at]
-    if not _WORD.search(" ".join(extra)) or extra[0] in before or extra[-1] in before:
-        return None
-    words = Counter(word for line in before for word in _WORD.findall(line))
-    kept = words & Counter(word for line in after for word in _WORD.findall(line))
-    return _quote(" ".join(extra)) if kept.total() >= 0.8 * words.total() else None
-
-
-def _find_line(line: str, lines: list[str]) -> int | None:
-    """Index of the first line equal to `line` or, without any, of the first that differs in a few words."""
-    if line in lines:
-        return lines.index(line)
-    return next((i for i, other in enumerate(lines) if _alike(line, other, 0.8)), None)
-
-
-def _alike(one: str, other: str, least: float) -> bool:
-    """Whether two texts share at least that part of their words (Sørensen-Dice over multisets); false when one is four times as long."""
-    if len(one) > 4 * len(other) or len(other) > 4 * len(one):
-        return False
-    a, b = Counter(_WORD.findall(one)), Counter(_WORD.findall(other))
-    return bool(a) and 2 * (a & b).total() >= least * (a.total() + b.total())
 
 
 def _names(calls: Counter[tuple[str, str]]) -> Counter[str]:
@@ -165,19 +88,65 @@ def other_tool_called(two: Two) -> str | None:
     """Some tool is no longer called and another one is; their names."""
     before, after = _names(two.stable.calls), _names(two.candidate.calls)
     gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
-    return f"{_listed(gone)} -> {_listed(new)}" if gone and new else None
+    return f"{listed(gone)} -> {listed(new)}" if gone and new else None
+
+
+def parallel_calls_changed(two: Two) -> str | None:
+    """Several calls in one answer where one was made at a time, or the reverse; how many."""
+    before, after = len(two.stable.answer.tool_calls), len(two.candidate.answer.tool_calls)
+    return f"{before} -> {after} calls at once" if before and after and (before == 1) != (after == 1) else None
+
+
+def unknown_tool(two: Two) -> str | None:
+    """A tool is called that the request does not offer and stable did not call; its name. Nothing unless it is known what was asked."""
+    if two.asked is None or not two.candidate.answer.tool_calls:
+        return None
+    known = {*two.asked.prompt.tools, *(call.name for call in two.stable.answer.tool_calls)}
+    return listed(sorted({call.name for call in two.candidate.answer.tool_calls} - known))
+
+
+def step_limit_hit(two: Two) -> str | None:
+    """The candidate needed as many model calls as are allowed, and stable fewer; both numbers."""
+    if two.asked is None or two.asked.steps is None:
+        return None
+    before, after = two.asked.steps
+    return f"{before} -> {after} steps of {two.asked.step_limit}" if before < two.asked.step_limit <= after else None
+
+
+def tokens_changed(two: Two) -> str | None:
+    """The same answer counted as a tenth more or fewer output tokens (by 3 at least), reasoning left out; both numbers."""
+    before, after = (_tokens(side) for side in (two.stable, two.candidate))
+    if before is None or after is None or not two.same_text or two.stable.calls != two.candidate.calls:
+        return None
+    return f"{before} -> {after} tokens" if abs(after - before) > max(0.1 * before, 2) else None
+
+
+def _tokens(side: Reading) -> int | None:
+    usage = side.answer.usage
+    return None if usage.output is None else usage.output - (usage.reasoning or 0)
+
+
+def schema_violated(two: Two) -> str | None:
+    """The candidate's JSON breaks the schema that was asked for and stable's follows it; the first breaches. Read through a fence."""
+    schema = two.asked.prompt.schema if two.asked is not None else None
+    if schema is None or two.stable.json is None or two.candidate.json is None:
+        return None
+    try:
+        return listed(two.candidate.breaches(schema)) if not two.stable.breaches(schema) else None
+    except Unreadable:
+        return None
 
 
 def tool_call_removed(two: Two) -> str | None:
     """Fewer calls than before; the tools that are called less."""
     before, after = _names(two.stable.calls), _names(two.candidate.calls)
-    return _listed(sorted(before - after)) if before.total() > after.total() else None
+    return listed(sorted(before - after)) if before.total() > after.total() else None
 
 
 def tool_call_added(two: Two) -> str | None:
     """More calls than before; the tools that are called more."""
     before, after = _names(two.stable.calls), _names(two.candidate.calls)
-    return _listed(sorted(after - before)) if after.total() > before.total() else None
+    return listed(sorted(after - before)) if after.total() > before.total() else None
 
 
 def other_tool_arguments(two: Two) -> str | None:
@@ -185,7 +154,7 @@ def other_tool_arguments(two: Two) -> str | None:
     gone = sorted(two.stable.calls - two.candidate.calls)
     new = dict(sorted(two.candidate.calls - two.stable.calls, reverse=True))
     found = next(((name, arguments) for name, arguments in gone if name in new), None)
-    return f"{_quote(found[0], 60)}: {_quote(found[1])} -> {_quote(new[found[0]])}" if found else None
+    return f"{quote(found[0], 60)}: {quote(found[1])} -> {quote(new[found[0]])}" if found else None
 
 
 def finish_reason_changed(two: Two) -> str | None:
@@ -193,17 +162,17 @@ def finish_reason_changed(two: Two) -> str | None:
     before, after = two.stable.answer.finish_reason, two.candidate.answer.finish_reason
     if before is None or after is None or before == after:
         return None
-    return f"{_quote(before, 40)} -> {_quote(after, 40)}"
+    return f"{quote(before, 40)} -> {quote(after, 40)}"
 
 
 def json_broken(two: Two) -> str | None:
     """The whole answer was a JSON object or array and is none now; its beginning."""
-    return _quote(two.candidate.text) if two.stable.whole is not None and two.candidate.whole is None else None
+    return quote(two.candidate.text) if two.stable.whole is not None and two.candidate.whole is None else None
 
 
 def json_repaired(two: Two) -> str | None:
     """The whole answer is a JSON object or array and was none; its beginning."""
-    return _quote(two.candidate.text) if two.candidate.whole is not None and two.stable.whole is None else None
+    return quote(two.candidate.text) if two.candidate.whole is not None and two.stable.whole is None else None
 
 
 def _much_longer(long: Reading, short: Reading) -> bool:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NoReturn
 
 FENCE = "```"
@@ -54,9 +54,26 @@ _VERBATIM = json.JSONDecoder(parse_constant=_refuse, parse_float=str, parse_int=
 
 
 def whole_json(text: str, *, verbatim: bool = False) -> Json | None:
-    """The whole text as one JSON value by RFC 8259 (no NaN), or None. 1.0 is read as 1; `verbatim` leaves numbers as their own text."""
+    """The whole text as one JSON value by RFC 8259 (no NaN), or None. 1.0 is read as 1; `verbatim` leaves numbers as their own text.
+
+    Do not change the value: it is kept for a while, as many detectors and checks ask for that of the same answer.
+    """
+    return (_verbatim if verbatim else _whole)(text)
+
+
+@lru_cache(maxsize=16)
+def _whole(text: str) -> Json | None:
+    return _decoded(_DECODER, text)
+
+
+@lru_cache(maxsize=4)
+def _verbatim(text: str) -> Json | None:
+    return _decoded(_VERBATIM, text)
+
+
+def _decoded(decoder: json.JSONDecoder, text: str) -> Json | None:
     try:
-        return Json((_VERBATIM if verbatim else _DECODER).decode(text), 0, len(text))
+        return Json(decoder.decode(text), 0, len(text))
     except (ValueError, RecursionError):
         return None
 
@@ -107,6 +124,19 @@ def canonical_arguments(text: str) -> str:
     """The canonical JSON of a tool call's arguments; what is no JSON stands for itself, trimmed."""
     found = whole_json(text)
     return canonical(found.value) if found is not None else text.strip()
+
+
+def strings(value: Any) -> Iterator[str]:
+    """The strings among the values of a JSON, in order."""
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            yield here
+        elif isinstance(here, dict):
+            waiting.extend(reversed(here.values()))
+        elif isinstance(here, list):
+            waiting.extend(reversed(here))
 
 
 # ── fences, frames and escapes ──────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +233,9 @@ def places(value: Any) -> dict[Path, Place]:
     waiting: list[tuple[Path, Any]] = [((), value)]
     while waiting:
         path, here = waiting.pop()
-        place = found.setdefault(path, Place())
+        place = found.get(path)
+        if place is None:
+            place = found[path] = Place()
         place.types.add(json_type(here))
         place.values.append(here)
         if len(path) >= _DEEPEST:
@@ -216,22 +248,24 @@ def places(value: Any) -> dict[Path, Place]:
     return found
 
 
-def key_paths(found: dict[Path, Place]) -> set[Path]:
+def key_paths(found: Iterable[Path]) -> frozenset[Path]:
     """The paths that end in a key."""
-    return {path for path in found if path and path[-1] != "[]"}
+    return frozenset([path for path in found if path and path[-1] != "[]"])
 
 
-_TYPE_NAMES: dict[type[Any], str] = {str: "string", list: "array", dict: "object"}
+_TYPE_NAMES: dict[type[Any], str] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
 
 
 def json_type(value: Any) -> str:
     """The JSON name of a value's type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
     return _TYPE_NAMES.get(type(value), "unknown")
 
 

@@ -1,0 +1,246 @@
+"""How a text is written: code or prose, its structure, marks and sentences, what is denied. Pure, linear, nothing here raises."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+
+from detent.diff.hedging import hedges
+from detent.diff.naming import CAPITAL_INSIDE, names_in, quotes_in
+from detent.diff.numbers import Statement, dates_and_numbers, plain
+from detent.diff.once import once
+from detent.diff.shape import FENCE, fenced
+from detent.diff.vocabulary import NEGATIONS, OPPOSITES, PREFIXES, SMALL, either
+
+# ── code ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_STATEMENT = either(
+    *("def ", "class ", "import ", r"from \w+ import", r"return\b", r"if \(", r"for \(", r"for \w+ in "),
+    *("while ", "else:", "elif ", "try:", "except"),
+    *("public ", "private ", "const ", "let ", "var ", "function ", "#include", "package ", "func ", "fn "),
+    *("SELECT ", "INSERT ", "UPDATE ", "CREATE ", "FROM ", "WHERE "),
+    *(r"@\w+", "//", r"/\*", r"\*/", r"\"\"\"", r":(?:type|rtype|param)\b", r"</?\w+[^>]*>$", r"\$ ", r"[{}\])]+[;,]?$"),
+)
+_CODE_LINE = re.compile(
+    either(
+        rf"\s*{_STATEMENT}",
+        r".*[;{]\s*$",
+        r"\s*[\w.\[\]'\"]+\s*(?:=|\+=|-=|:=)\s*\S",
+        r"\s*[\w.]+\([^)]*\)\s*$",
+        r"\s{4,}\S.*(?::|\)|\])\s*$",
+        r"\s+\#",
+    )
+)
+_MOST_LINES = 200
+_CODE_SIGNS = ("{", ";", "=", "()", "):", "    ", "import ", "SELECT", "return", "</", "//", "$ ", "#", ")\n")
+
+
+def is_code(text: str) -> bool:
+    """Whether half of the lines read like a program's (of the first 200 that are not blank)."""
+    if not any(sign in text for sign in _CODE_SIGNS) and text[-1:] != ")":
+        return False
+    lines = [line for line in text[:20_000].split("\n", 2 * _MOST_LINES)[: 2 * _MOST_LINES] if line.strip()][:_MOST_LINES]
+    return bool(lines) and 2 * sum(_CODE_LINE.match(line[:300]) is not None for line in lines) >= len(lines) + (len(lines) == 1)
+
+
+def without_code(text: str) -> str:
+    """The text without its fenced blocks, or nothing where it is code throughout."""
+    if FENCE in text:
+        pieces, at = [], 0
+        for block in fenced(text):
+            pieces.append(text[at : block.opens])
+            at = block.closes
+        text = "".join([*pieces, text[at:]])
+    return "" if is_code(text) else text
+
+
+# ── structure ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_LIST_LINE = re.compile(r"^[^\S\n]*(?:([-*+•‣–])|(\(?\d{1,3}[.)])|(\|))[^\S\n]*\S", re.MULTILINE)
+_HEADER = re.compile(r"^[^\S\n]{0,3}#{1,6}[^\S\n]+\S|^[^\n]+\n(?:={3,}|-{3,})[^\S\n]*$", re.MULTILINE)
+_BOLD = re.compile(r"\*\*[^\s*](?:[^*\n]{0,200}[^\s*])?\*\*|(?<!\w)__[^\s_](?:[^_\n]{0,200}[^\s_])?__(?!\w)")
+_TABLE_RULE = re.compile(r"^[^\S\n]*\|?[^\S\n]*:?-{3,}:?[^\S\n]*\|", re.MULTILINE)
+
+
+def structure(text: str) -> str:
+    """`bullets`, `numbers`, `table` or `prose`: what at least two lines of the text are; the commonest of them."""
+    if "\n" not in text:
+        return "prose"
+    counts: Counter[str] = Counter()
+    for found in _LIST_LINE.finditer(text):
+        counts["bullets" if found[1] else "numbers" if found[2] else "table"] += 1
+    if not counts:
+        return "prose"
+    kind, most = counts.most_common(1)[0]
+    return kind if most >= 2 else "prose"
+
+
+def marks(text: str) -> frozenset[str]:
+    """The kinds of Markdown in the text: headers, bold, tables."""
+    found = set()
+    if ("#" in text or "---" in text or "===" in text) and _HEADER.search(text):
+        found.add("headers")
+    if ("**" in text or "__" in text) and _BOLD.search(text):
+        found.add("bold")
+    if "|" in text and "---" in text and _TABLE_RULE.search(text):
+        found.add("tables")
+    return frozenset(found)
+
+
+# ── words and sentences ─────────────────────────────────────────────────────────────────────────────────────────────
+
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:'[^\W_]+)?")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
+_END = re.compile(
+    r"[.!?。！？]"
+    + either(
+        r"(?<=[。！？])",
+        r"(?<=[^\s0-9].)[\"')\]”»]*\s+",
+        # A full stop after one or two digits ends no sentence: `1. Tea`, `15. Mai`.
+        r"(?<=\S[0-9][0-9].)\s+(?!Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)(?=[A-Z])",
+    )
+)
+_LIST_MARK = re.compile(r"[^\S\n]*[0-9]{1,3}[.)](?=\s)")
+_FIRST_WORD = re.compile(r"[-*#>•\d.)\s]{0,8}([A-Z\u00c0-\u00de][\w'-]{2,40})")
+_DIGIT = re.compile("[0-9]")
+_KEPT = 2000
+"""Characters of a line or sentence that is kept for a while."""
+
+
+def words(text: str) -> list[str]:
+    """The words in small letters; each letter of a script without spaces is one."""
+    text = text.lower().replace("’", "'")
+    return (_ASCII_WORD if text.isascii() else WORD).findall(text)
+
+
+def alike(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much two sets have in common (Sørensen-Dice); 0 when one is empty."""
+    return 2 * len(one & other) / (len(one) + len(other)) if one and other else 0.0
+
+
+class Sentence:
+    """A sentence or line, read in the ways that detectors need; each way at most once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @once
+    def words(self) -> list[str]:
+        """See `words`."""
+        return words(self.text)
+
+    @once
+    def word_set(self) -> frozenset[str]:
+        """The same, each once."""
+        return frozenset(self.words)
+
+    @once
+    def stems(self) -> frozenset[str]:
+        """The first five letters of each word that says something."""
+        return frozenset([word[:5] for word in self.word_set - SMALL])
+
+    @once
+    def negations(self) -> int:
+        """How many words deny."""
+        return 0 if NEGATIONS.isdisjoint(self.word_set) else negations(self.text, self.words)
+
+    @once
+    def hedges(self) -> tuple[int, int, str]:
+        """See `hedging.hedges`."""
+        return hedges(self.text, self.word_set)
+
+    @once
+    def initial(self) -> str:
+        """The word that it begins with, if that has a capital."""
+        found = _FIRST_WORD.match(self.text)
+        return found[1] if found else ""
+
+    @once
+    def plain(self) -> str:
+        """Without the mark of a numbered list, in one spelling of digits and marks."""
+        return plain(_LIST_MARK.sub("", self.text, count=1) if _LIST_MARK.match(self.text) else self.text)
+
+    @once
+    def figures(self) -> tuple[Statement, ...]:
+        """Its dates and numbers."""
+        return tuple(dates_and_numbers(self.plain)) if _DIGIT.search(self.plain) else ()
+
+    @once
+    def quotes(self) -> tuple[Statement, ...]:
+        """What it quotes, and mail addresses."""
+        return tuple(quotes_in(self.plain)) if '"' in self.plain or "@" in self.plain or not self.plain.isascii() else ()
+
+    @once
+    def names(self) -> tuple[Statement, ...]:
+        """The names in it."""
+        return tuple(names_in(self.plain)) if CAPITAL_INSIDE.search(self.plain) else ()
+
+    @once
+    def statements(self) -> tuple[Statement, ...]:
+        """All of these."""
+        return (*self.figures, *self.quotes, *self.names)
+
+
+def sentences(text: str) -> list[Sentence]:
+    """The sentences and lines of a text that are not blank."""
+    lines = [line for line in text.split("\n") if line]
+    return [sentence for line in lines for sentence in (_kept_line(line) if len(line) < _KEPT else _in_line(line))]
+
+
+def _in_line(text: str) -> tuple[Sentence, ...]:
+    found, at = [], 0
+    for end in _END.finditer(text):
+        piece = text[at : end.end()].strip()
+        at = end.end()
+        if piece:
+            found.append(_kept(piece) if len(piece) < _KEPT else Sentence(piece))
+    rest = text[at:].strip()
+    return (*found, _kept(rest) if len(rest) < _KEPT else Sentence(rest)) if rest else tuple(found)
+
+
+_kept_line = lru_cache(maxsize=1024)(_in_line)
+_kept = lru_cache(maxsize=1024)(Sentence)
+"""Answers to one prompt have most of their sentences in common, and each is read by detectors and checks."""
+
+
+# ── polarity ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_NO_NEGATIONS = re.compile(
+    r"\b"
+    + either(
+        *("not only", "no later than", "no doubt", "no problem", "no worries", "no more than", "not least", "whether or not", "if not"),
+        end=r"\b",
+    )
+)
+
+
+def negations(text: str, found: Iterable[str]) -> int:
+    """How many words of a text deny; `found` are its words."""
+    count = sum(word in NEGATIONS for word in found)
+    return count - len(_NO_NEGATIONS.findall(text.lower())) if count else 0
+
+
+def opposites(gone: Iterable[str], new: frozenset[str] | set[str]) -> list[tuple[str, str]]:
+    """The words gone whose opposite is new, and that: one of the table, or the same stem with or without a prefix like `un-`."""
+    found = []
+    stems = {word[:5]: word for word in new if len(word) > 3 and word not in NEGATIONS}
+    denied = {base: word for word in new if (base := _base(word))}
+    for word in gone:
+        if word in NEGATIONS:
+            continue
+        against = OPPOSITES.get(word)
+        other = next(iter(against & new), None) if against else None
+        other = other or (denied.get(word[:5]) if len(word) > 3 else None) or stems.get(_base(word))
+        if other is not None:
+            found.append((word, other))
+    return found
+
+
+def _base(word: str) -> str:
+    """The stem that a prefix denies, or nothing."""
+    if not word.startswith(PREFIXES) or word in NEGATIONS:
+        return ""
+    prefix = next(p for p in PREFIXES if word.startswith(p))
+    return word[len(prefix) :][:5] if len(word) > len(prefix) + 3 else ""

@@ -1,0 +1,102 @@
+"""What a text states that can be held against another text: numbers, dates, names and quotes. Pure, linear, nothing here raises.
+
+Lenient on purpose: a number spelt otherwise, a date in another order, a name without its first name stand in the other text all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from detent.diff import prose
+from detent.diff.naming import WORD, flattened
+from detent.diff.numbers import LOOSE_NUMBERS, MONTHS, SPELLED_NUMBERS, WEEKDAYS, Statement, also_stated, plain
+from detent.diff.once import once
+
+
+def spelled(words: Iterable[str]) -> dict[str, Statement]:
+    """Numbers, days and months that are words, among the words of a text in small letters: reading -> statement."""
+    found: dict[str, Statement] = {}
+    for word in words:
+        if word in SPELLED_NUMBERS:
+            found[SPELLED_NUMBERS[word]] = Statement("number", word, frozenset({SPELLED_NUMBERS[word]}))
+        elif word in WEEKDAYS:
+            found[WEEKDAYS[word]] = Statement("date", word, frozenset({WEEKDAYS[word]}))
+        elif len(word) > 3 and word in MONTHS and word not in ("march", "august", "mars", "marzo"):
+            reading = f"m{MONTHS[word]:02}"
+            found[reading] = Statement("date", word, frozenset({reading}))
+    return found
+
+
+SPELLED = frozenset(SPELLED_NUMBERS) | WEEKDAYS.keys() | MONTHS.keys()
+"""Every word that `spelled` may find."""
+
+
+class _Given:
+    """One text that others are held against; each way of reading it is worked out once, when it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = plain(text)
+
+    @once
+    def words(self) -> frozenset[str]:
+        """Its words in small letters."""
+        return frozenset(WORD.findall(self.text.lower()))
+
+    @once
+    def readings(self) -> frozenset[str]:
+        """All readings of its dates and numbers, those written as words included."""
+        known = {reading for sentence in prose.sentences(self.text) for found in sentence.figures for reading in also_stated(found)}
+        known.update(reading for word in self.words & LOOSE_NUMBERS.keys() for reading in LOOSE_NUMBERS[word])
+        return frozenset(known.union(spelled(self.words & SPELLED)))
+
+    @once
+    def flat(self) -> str:
+        """See `flattened`."""
+        return flattened(self.text)
+
+
+_shared = lru_cache(maxsize=64)(_Given)
+"""A context and a system prompt are given with many answers."""
+_LONG = 50_000
+_MOST_KEPT = 2000
+
+
+class Known:
+    """Texts as what another one's statements are held against."""
+
+    def __init__(self, *texts: str) -> None:
+        self.given = [_shared(text) if len(text) < _LONG else _Given(text) for text in dict.fromkeys(texts)]
+        self._lacking: dict[prose.Sentence, tuple[Statement, ...]] = {}
+
+    @once
+    def words(self) -> frozenset[str]:
+        """Their words in small letters."""
+        return self.given[0].words.union(*[text.words for text in self.given[1:]])
+
+    @once
+    def readings(self) -> frozenset[str]:
+        """All readings of their dates and numbers."""
+        return self.given[0].readings.union(*[text.readings for text in self.given[1:]])
+
+    def lacking(self, sentence: prose.Sentence) -> tuple[Statement, ...]:
+        """What a sentence states that stands in none of these texts. Kept for a while: answers to one prompt share sentences."""
+        found = self._lacking.get(sentence)
+        if found is None:
+            if len(self._lacking) >= _MOST_KEPT:
+                self._lacking.clear()
+            found = self._lacking[sentence] = tuple([s for s in sentence.statements if not self.says(s)])
+        return found
+
+    def says(self, statement: Statement) -> bool:
+        """Whether the statement stands in one of these texts, in any spelling."""
+        if statement.kind == "quote":
+            return any(reading in text.flat for reading in statement.readings for text in self.given)
+        if statement.kind == "name":
+            return statement.readings <= self.words or all(self._says_word(word) for word in statement.readings)
+        return not statement.readings.isdisjoint(self.readings)
+
+    def _says_word(self, word: str) -> bool:
+        """A word of a name, its plural or possessive; a hyphen may part it."""
+        parts = WORD.findall(word)
+        return all(part in self.words or part.removesuffix("s") in self.words or part + "s" in self.words for part in parts)
