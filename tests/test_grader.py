@@ -11,14 +11,31 @@ from typing import Any
 
 import pytest
 
-from detent import diff, wire
+from detent import diff, reading
 from detent import evidence as ev
+from detent.checks import Graded
 from detent.decide import decide
 from detent.evidence import NOT_COMPARABLE
 from detent.grader import DIVERGING, LATE_US, PAIRS_AT_ONCE, REFUSED, Grader, grade
 from detent.store import Store, open_store
 from detent.store.journal import RecordedPair
-from detent.terms import Answer, Arm, Endpoint, Evidence, Outcome, Pair, Phase, Role, Route, ShadowEvidence, ToolCall, UnitKind, Usage
+from detent.terms import (
+    Answer,
+    Arm,
+    Endpoint,
+    Evidence,
+    Outcome,
+    Pair,
+    Phase,
+    Role,
+    Route,
+    Score,
+    ShadowEvidence,
+    ToolCall,
+    UnitKind,
+    Unscored,
+    Usage,
+)
 from records import OLD, T0, intent, result, rollout
 
 OPENAI = Endpoint.OPENAI_CHAT
@@ -30,8 +47,7 @@ JSON, PROSE = '{"total": 7}', "It is 7."
 
 def body(text: str, *calls: str) -> bytes:
     called = tuple(ToolCall(f"call_{i}", name, '{"id": 7}') for i, name in enumerate(calls))
-    answer = Answer(text=text, tool_calls=called, usage=Usage(input=1, output=1))
-    return wire.answer_body(OPENAI, answer, id="c", created=1)
+    return reading.keep(Answer(text=text, tool_calls=called, usage=Usage(input=1, output=1)))
 
 
 def pair(stable: bytes = body(JSON), candidate: bytes = body(JSON), **more: Any) -> RecordedPair:
@@ -63,6 +79,31 @@ def test_both_sides_are_judged_by_the_same_checks(stable: str, candidate: str, p
     graded = grade(ROUTE, "ro_1", pair(body(stable), body(candidate)))
     assert (graded.stable_passed, graded.candidate_passed) == passed
     assert (graded.rollout, graded.exchange, graded.note) == ("ro_1", "ex_1", "")
+
+
+def test_a_check_of_the_teams_own_judges_both_sides() -> None:
+    own = {"says_seven": lambda graded: Score(check="says_seven", value=1.0, passed="7" in graded.answer.text)}
+    graded = grade(replace(ROUTE, checks=("says_seven",)), "ro_1", pair(candidate=body("eight")), own)
+    assert (graded.stable_passed, graded.candidate_passed) == (True, False)
+
+
+def test_a_check_that_could_not_do_its_work_leaves_a_pair_unscored() -> None:
+    def raises_on_prose(graded: Graded) -> Score | Unscored:
+        if graded.answer.text == PROSE:
+            return Unscored("the check `house` failed: KeyError", broken=True)
+        return Score(check="house", value=1.0, passed=True)
+
+    graded = grade(replace(ROUTE, checks=("house",)), "ro_1", pair(candidate=body(PROSE)), {"house": raises_on_prose})
+    assert (graded.stable_passed, graded.candidate_passed) == (True, None)
+
+
+def test_a_tool_that_nobody_offered_and_text_that_nobody_sees_are_no_answers() -> None:
+    route = replace(ROUTE, checks=())
+    for nothing in (body("", "drop_tables"), body("\u200b")):
+        graded = grade(route, "ro_1", pair(candidate=nothing))
+        assert (graded.stable_passed, graded.candidate_passed) == (True, False)
+    asked = json.dumps(json.loads(ASKED) | {"tools": [{"type": "function", "function": {"name": "find"}}]}).encode()
+    assert grade(route, "ro_1", pair(candidate=body("", "find"), request=asked)).candidate_passed is True
 
 
 def test_what_changed_is_named() -> None:
