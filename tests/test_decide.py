@@ -39,10 +39,12 @@ from detent.terms import (
     Rollout,
     ShadowEvidence,
     ShadowStage,
+    Slice,
     SoakStage,
     Tally,
     Verb,
 )
+from detent.terms import Refused as RefusedShape
 from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
 from detent.view import PLANNED_LOOKS, next_look_at
 from playbook import CANDIDATE, HONEST, PLAN, STABLE, flip
@@ -195,10 +197,11 @@ class AnyOrder(RuleBasedStateMachine):
         pending=st.sampled_from([0, 0, 9]),
         flips=st.sampled_from([0, 0, 2]),
         errors=st.sampled_from([0, 0, 3]),
+        stale=st.sampled_from([(), (), ("it was frozen 31 days ago",)]),
     )
-    def the_baseline_says(self, cases: int, pending: int, flips: int, errors: int) -> None:
+    def the_baseline_says(self, cases: int, pending: int, flips: int, errors: int, stale: tuple[str, ...] = ()) -> None:
         found = tuple(flip(f"ca_{n}") for n in range(flips))
-        self.baseline = BaselineEvidence(cases=cases, pending=pending, errors=errors, confirmed=found, suspects=flips)
+        self.baseline = BaselineEvidence(cases=cases, pending=pending, errors=errors, confirmed=found, suspects=flips, stale=stale)
 
     @rule(pairs=st.sampled_from([0, 10, 60]), only=st.sampled_from([0, 1, 40]), unscored=st.sampled_from([0, 30, 100]))
     def the_shadow_says(self, pairs: int, only: int, unscored: int) -> None:
@@ -674,6 +677,10 @@ def test_a_shadow_whose_harm_is_shown_is_rejected_at_any_look() -> None:
 # ── baseline and approval ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+FINE_SLICE = Slice(name="overall", cases=50, stable=1.0, candidate=1.0, difference=0.0, low=-0.04, high=0.04, p_value=1.0)
+HARMED_SLICE = replace(FINE_SLICE, candidate=0.5, difference=-0.5, low=-0.7, high=-0.3, p_value=1e-7, lost=30, harmed=True)
+
+
 @pytest.mark.parametrize(
     ("found", "verb", "reason"),
     [
@@ -684,11 +691,53 @@ def test_a_shadow_whose_harm_is_shown_is_rejected_at_any_look() -> None:
         (BaselineEvidence(cases=50, pending=0, errors=1), Verb.HOLD, "BaselineInconclusive"),
         (BaselineEvidence(cases=50, pending=0, never_right=50), Verb.HOLD, "BaselineInconclusive"),
         (BaselineEvidence(cases=50, pending=0, never_right=49, positive=9), Verb.ADVANCE, "BaselinePassed"),
+        (BaselineEvidence(cases=50, pending=0, overall=HARMED_SLICE), Verb.REJECT, "SliceHarmed"),
+        (BaselineEvidence(cases=50, pending=0, overall=FINE_SLICE, slices=(HARMED_SLICE,), errors=1), Verb.REJECT, "SliceHarmed"),
+        (BaselineEvidence(cases=50, pending=40, refused=(RefusedShape(shape="tools", said="no", cases=9),)), Verb.REJECT, "RequestRefused"),
+        (BaselineEvidence(cases=50, pending=0, errors=50), Verb.HOLD, "BaselineCouldNotRun"),
+        (BaselineEvidence(cases=50, pending=9, over_budget=True), Verb.HOLD, "BaselineBudget"),
+        (BaselineEvidence(cases=50, pending=0, left_script=("ca_1",)), Verb.HOLD, "LeftScript"),
+        (BaselineEvidence(cases=50, pending=0, overall=FINE_SLICE, changes={"reworded": 20}, reworded=20), Verb.ADVANCE, "BaselinePassed"),
     ],
 )
 def test_what_a_baseline_leads_to(found: BaselineEvidence | None, verb: Verb, reason: str) -> None:
     decision = decide(opened(phase=Phase.BASELINE), Evidence(rollout="ro_1", baseline=found), START)
     assert (decision.verb, decision.reason) == (verb, reason)
+
+
+def test_a_lost_prompt_ends_a_rollout_also_while_a_human_holds_it() -> None:
+    """flagger #1801: a breach while waiting is acted on."""
+    held = opened(phase=Phase.BASELINE, held=Held(reason="HeldByHuman", by="ada", since_at=START))
+    found = BaselineEvidence(cases=50, pending=0, confirmed=(flip("ca_1"),))
+    assert decide(held, Evidence(rollout="ro_1", baseline=found), START).verb is Verb.REJECT
+
+
+STALE = BaselineEvidence(cases=50, pending=9, stale=("it was frozen 31 days ago; the limit is 30d",))
+
+
+def test_a_new_rollout_waits_for_a_fresh_baseline_or_is_only_warned_as_the_plan_says() -> None:
+    waits, stale = opened(phase=Phase.PROPOSED), Evidence(rollout="ro_1", baseline=STALE)
+    decision = decide(waits, stale, START)
+    assert (decision.verb, decision.reason) == (Verb.HOLD, "BaselineStale")
+    assert decision.sentence == (
+        "the baseline is stale: it was frozen 31 days ago; the limit is 30d; o@example.com freezes a fresh one: "
+        "`detent baseline freeze summarizer`"
+    )
+    warned = replace(waits, plan=replace(waits.plan, baseline=replace(waits.plan.baseline, on_stale="warn")))
+    assert decide(warned, stale, START).reason == "Opened"
+
+
+def test_a_rollout_that_has_begun_ends_on_the_set_that_it_began_with() -> None:
+    begun = opened(phase=Phase.BASELINE)
+    assert begun.plan.baseline.on_stale == "wait"
+    found = STALE
+    assert decide(begun, Evidence(rollout="ro_1", baseline=found), START).reason == "BaselineRunning"
+    assert decide(begun, Evidence(rollout="ro_1", baseline=replace(found, pending=0)), START).verb is Verb.ADVANCE
+
+
+def test_a_loss_on_a_stale_baseline_is_a_loss() -> None:
+    found = replace(STALE, pending=0, confirmed=(flip("ca_1"),))
+    assert decide(opened(phase=Phase.BASELINE), Evidence(rollout="ro_1", baseline=found), START).verb is Verb.REJECT
 
 
 @pytest.mark.parametrize(

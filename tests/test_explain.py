@@ -24,9 +24,13 @@ from detent.terms import (
     LookAt,
     Phase,
     Plan,
+    Refused,
     Rollout,
     ShadowEvidence,
+    Slice,
+    Spread,
     Tally,
+    Unlike,
     Verb,
 )
 from detent.view import describe_e, describe_rate
@@ -188,18 +192,111 @@ def test_a_baseline_is_told_by_cause_with_the_means_that_hid_it() -> None:
         noise_floor=0.041,
     )
     assert describe_baseline(found) == [
-        "baseline: 3 confirmed negative flips among 60 prompts (5 suspects run again, about 2 prompts better, 1 not scored)",
+        "baseline: regression: 3 confirmed negative flips among 60 prompts (5 suspects run again): 2 x fence_added; 1 x key_renamed",
+        "  3 confirmed negative flips among 60 prompts (5 suspects run again, about 2 prompts better, 1 not scored, "
+        "0 that stable never passes)",
         "  2 x fence_added",
         "  1 x key_renamed",
         "  mean content score: stable 0.905, candidate 0.958",
         "  noise floor: stable against itself flips 4.1 % of prompts in a single run",
     ]
     assert describe_baseline(BaselineEvidence(cases=0, pending=0)) == ["baseline: no frozen baseline"]
-    assert describe_baseline(BaselineEvidence(cases=9, pending=4)) == ["baseline: 4 calls still to make over 9 prompts"]
+    assert describe_baseline(BaselineEvidence(cases=9, pending=4)) == ["baseline: inconclusive: 4 baseline calls to make"]
     assert found.confirmed[0].cause in told(rollout(phase=Phase.REJECTED, plan=PLAN), Evidence(rollout="ro_1"), found)
 
 
+OVERALL = Slice(
+    name="overall", cases=60, stable=0.98, candidate=0.93, difference=-0.05, low=-0.1, high=0.0, p_value=0.04, lost=5, won=2, weighted=-0.12
+)
+
+
+def test_what_a_mean_hides_is_told_slice_by_slice() -> None:
+    refund = replace(
+        OVERALL, name="task=refund", cases=20, candidate=0.5, difference=-0.48, low=-0.7, high=-0.26, p_value=1e-5, harmed=True
+    )
+    order = replace(OVERALL, name="task=order", cases=40, difference=0.01, low=-0.02, high=0.04, p_value=0.7)
+    lines = describe_baseline(BaselineEvidence(cases=60, pending=0, overall=OVERALL, slices=(refund, order)))
+    assert lines[0].startswith(
+        "baseline: regression: a loss that stands: task=refund -48.0 points [-70.0, -26.0] over 20 prompts, 5 lost and 2 won"
+    )
+    assert lines[2:] == [
+        "  overall: stable 98.0 %, candidate 93.0 % right over 60 prompts, -5.0 points [-10.0, +0.0], p = 0.04; 5 lost, 2 won",
+        "  by the traffic that prompts stand for: -12.0 points",
+        "  slice task=refund: stable 98.0 %, candidate 50.0 % right over 20 prompts, -48.0 points [-70.0, -26.0], p = 1e-05; "
+        "5 lost, 2 won HARMED",
+        "  worst other slice task=order: stable 98.0 %, candidate 93.0 % right over 40 prompts, +1.0 points [-2.0, +4.0], p = 0.7; "
+        "5 lost, 2 won",
+    ]
+
+
+def test_whatever_else_a_reader_has_to_know_of_a_baseline_is_told() -> None:
+    found = BaselineEvidence(
+        cases=60,
+        pending=0,
+        confirmed=(replace(flip("ca_1"), notes=("confident and wrong",)),),
+        spread=Spread(cases=60, stable=0.031, candidate=0.184, p_value=2e-9),
+        refused=(Refused(shape="temperature=0.7", said="Unsupported parameter", cases=4),),
+        left_script=("ca_7", "ca_8"),
+        changes={"fence_added": 23, "key_added": 2},
+        reworded=9,
+        blessed=0.62,
+        stale=("it was frozen 31 days ago; the limit is 30d",),
+        spent_usd=1.234,
+        over_budget=True,
+    )
+    text = "\n".join(describe_baseline(found))
+    for line in (
+        "confident and wrong: 1 of the lost prompts",
+        "refused: `temperature=0.7` (4 prompts): Unsupported parameter",
+        "leaves the recorded script: ca_7; ca_8",
+        "changed in most runs: fence_added 23, key_added 2 prompts",
+        "only reworded: 9 prompts",
+        "stable's own runs differ by 3.1 % of their words, the candidate's by 18.4 % over 60 prompts (p = 2e-09): "
+        "the candidate varies more",
+        "known good: 62 % of the traffic weight is blessed",
+        "stale: it was frozen 31 days ago; the limit is 30d",
+        "spent: 1.23 USD, stopped at the budget",
+    ):
+        assert line in text
+    alike = replace(found, spread=Spread(cases=60, stable=0.03, candidate=0.02, p_value=0.2))
+    assert "(p = 0.2): no difference that stands, which takes p < 0.01" in "\n".join(describe_baseline(alike))
+
+
 # ── for machines ──
+
+
+def test_a_stale_baseline_is_told_by_what_the_plan_says_of_it() -> None:
+    stale = BaselineEvidence(cases=60, pending=0, stale=("it was frozen 31 days ago",))
+    assert describe_baseline(stale)[0].startswith("baseline: inconclusive: the baseline does not speak for the traffic any more")
+    warned = describe_baseline(stale, "warn")
+    assert warned[0].startswith("baseline: pass: ")
+    assert "  stale: it was frozen 31 days ago" in warned
+    of_plan = rollout(plan=replace(PLAN, baseline=replace(PLAN.baseline, on_stale="warn")))
+    assert warned[0] in explain(of_plan, Evidence(rollout="ro_1"), stale, [], NOW)
+
+
+def test_what_is_in_no_mean_and_what_the_provider_did_is_told() -> None:
+    found = BaselineEvidence(
+        cases=60,
+        pending=0,
+        suspects=1,
+        reworded=1,
+        probes=8,
+        probes_unscored=2,
+        not_replayable=1,
+        leaving=Unlike(stable=0.1, candidate=0.125, p_value=0.3),
+        failures=Unlike(stable=0.0, candidate=0.6, p_value=1e-9, stands=True),
+    )
+    lines = describe_baseline(found)
+    assert lines[1].startswith("  0 confirmed negative flips among 60 prompts (1 suspect run again, ")
+    for line in (
+        "only reworded: 1 prompt",
+        "probes: 8, in no mean, 2 not scored on either version",
+        "not replayable: stable itself leaves the recorded script of 1 prompt",
+        "runs of agent cases that leave the script: candidate 12.5 %, stable 10.0 % (p = 0.3)",
+        "the candidate's calls: 60.0 % of them failed and were made again, 0.0 % of stable's (p = 1e-09)",
+    ):
+        assert f"  {line}" in lines
 
 
 def test_json_has_everything_but_the_salt() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from detent import manifest
 from detent.errors import Exit, InvalidInput
 from detent.manifest.lines import scan
-from detent.terms import METRIC_NAMES, CanaryStep, Dialect, Flag, FlagSet, Guard, Manifest, Version
+from detent.terms import METRIC_NAMES, CanaryStep, CheckRow, Dialect, Flag, FlagSet, Guard, Manifest, Price, Version
 
 GOOD = """\
 [providers.openai]
@@ -101,6 +101,20 @@ unknown = "pass"
 """
 
 
+OTHER_JUDGE = (
+    GOOD.replace(
+        "[routes.summarizer]\n",
+        '[providers.anthropic]\ndialect  = "anthropic"\nbase_url = "https://api.anthropic.com"\nkey_env  = "ANTHROPIC_API_KEY"\n'
+        'watcher  = "llm-platform@example.com"\n\n[routes.summarizer]\nrubric   = "rubrics/summarizer.md"\n\n',
+    )
+    .replace('owner    = "search-quality@example.com"', 'judge    = "judge"\nowner    = "search-quality@example.com"')
+    .replace('provider = "openai"\nversion  = "gpt-4o-2024-08-06"', 'provider = "anthropic"\nversion  = "claude-sonnet-4-5-20250929"')
+)
+"""GOOD with a judge of another family."""
+
+THIRD = '[routes.third]\nprovider = "openai"\nversion = "gpt-4o-2024-08-06"\nowner = "evals@example.com"\n'
+
+
 def errors(text: str) -> str:
     with pytest.raises(InvalidInput) as caught:
         manifest.read(text)
@@ -132,6 +146,46 @@ def test_the_file_of_the_design_reads_as_it_is_written() -> None:
     assert plan.canary.steps[0] == CanaryStep(share=0.05, at_least=48 * 3600.0)
     assert plan.soak.at_least == 14 * 24 * 3600.0
     assert plan.guards == (Guard(metric="parse_error", margin_ratio=1.5, action="roll_back", matures=120.0, role="prove"),)
+
+
+def test_a_judge_of_another_family_is_taken() -> None:
+    read = manifest.read(OTHER_JUDGE)
+    assert read.routes["summarizer"].judge == "judge"
+    assert read.routes["summarizer"].rubric == "rubrics/summarizer.md"
+
+
+def test_checks_of_the_team_and_prices_are_rows() -> None:
+    rows = """
+[checks.polite]
+says     = "thanks the customer"
+contains = "thank"
+
+[checks.close]
+autoevals = "Levenshtein"
+at_least  = 0.8
+
+[prices."openai/gpt-4o-2024-05-13"]
+input  = 5.00
+cached = 2.50
+output = 15
+
+[prices."openai/lab/free-1"]
+input  = 0
+output = 0
+"""
+    read = manifest.read(after("[routes.summarizer]", 'checks = ["json_valid", "polite", "close"]') + rows)
+    assert read.checks["polite"] == CheckRow(name="polite", says="thanks the customer", contains="thank")
+    assert read.checks["close"].at_least == 0.8
+    assert read.prices["openai/gpt-4o-2024-05-13"] == Price(name="openai/gpt-4o-2024-05-13", input=5.0, cached=2.5, output=15.0)
+    assert read.prices["openai/lab/free-1"].output == 0.0
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
+
+
+def test_the_schema_for_editors_takes_the_name_of_a_row_from_its_table() -> None:
+    defs = manifest.schema()["$defs"]
+    for row in ("Provider", "Route", "Plan", "CheckRow", "Price"):
+        assert "name" not in defs[row]["properties"]
+        assert "name" not in defs[row]["required"]
 
 
 def test_a_plan_without_guards_gets_the_default_ones() -> None:
@@ -245,10 +299,95 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "unknown check: `no_new_fense`",
         "`no_new_fence`",
     ),
-    "a check of later": (after("[routes.judge]", 'checks = ["task_complete"]'), 15, "not do yet: `task_complete`", "`json_schema`"),
+    "a judged check without a judge": (
+        after("[routes.judge]", 'checks = ["task_complete"]'),
+        15,
+        "on a route without one: `task_complete`",
+        "another family",
+    ),
     "a check twice": (after("[routes.judge]", 'checks = ["json_valid", "json_valid"]'), 15, "twice: `json_valid`", "out"),
     "unknown judge": (after("[routes.summarizer]", 'judge = "jugde"'), 8, "`jugde`", "`judge`"),
     "a judge of itself": (after("[routes.judge]", 'judge = "judge"'), 15, "judge itself", "another"),
+    "a judge of the same family": (
+        after("[routes.summarizer]", 'judge = "judge"'),
+        8,
+        "of the family that it judges: `judge`",
+        "`version` is of the family OpenAI",
+    ),
+    "a judge of the family that is proposed": (
+        OTHER_JUDGE.replace('judge    = "judge"', 'judge = "judge"\nnext = "claude-opus-4-5-20251101"'),
+        18,
+        "of the family that it judges: `judge`",
+        "`next` is of the family Anthropic",
+    ),
+    "a judge of unknown name and the same first word": (
+        OTHER_JUDGE.replace("claude-sonnet-4-5-20250929", "atlas-2026-03-01").replace("gpt-4o-2024-05-13", "atlas-2026-06-01"),
+        18,
+        "of the family that it judges",
+        "family atlas",
+    ),
+    "a judge that is judged": (
+        OTHER_JUDGE.replace('owner    = "evals@example.com"', 'owner = "evals@example.com"\njudge = "third"') + THIRD,
+        18,
+        "has a judge itself: `judge`",
+        "take `judge` out",
+    ),
+    "a rubric that nobody reads": (after("[routes.judge]", 'rubric = "rubric.md"'), 15, "nobody reads: `rubric.md`", "judge"),
+    "a check without a rule": (GOOD + "[checks.mine]\n", 34, "without a rule: `mine`", "`never_matches`"),
+    "a check with two rules": (
+        GOOD + '[checks.mine]\nlacks = "a"\nmax_chars = 9\n',
+        36,
+        "second rule in one check: `max_chars`",
+        "keep lacks",
+    ),
+    "a check of a builtin's name": (GOOD + '[checks.tone]\nlacks = "a"\n', 34, "built in: `tone`", "another name"),
+    "a check that is a typo": (GOOD + '[checks.mine]\nlack = "a"\n', 35, "`lack`", "`lacks`"),
+    "a pattern that does not compile": (GOOD + "[checks.mine]\nmatches = '('\n", 35, "no regular expression", "single quotes"),
+    "a pattern that takes for ever": (GOOD + "[checks.mine]\nnever_matches = '(a+)+b'\n", 35, "for ever: `(a+)+b`", "possessive"),
+    "a text that is in every answer": (GOOD + '[checks.mine]\nlacks = ""\n', 35, "every answer contains", "text to look for"),
+    "at least what": (GOOD + '[checks.mine]\nlacks = "a"\nat_least = 0.5\n', 36, "says nothing", "`python`"),
+    "more than all": (GOOD + '[checks.mine]\nautoevals = "Levenshtein"\nat_least = 1.5\n', 36, "out of range: `1.5`", "at most 1"),
+    "no function": (GOOD + '[checks.mine]\npython = "house checks:polite"\n', 35, "names no function", "package.module:function"),
+    "a scorer that asks a model": (GOOD + '[checks.mine]\nautoevals = "Factuality"\n', 35, "model of its own: `Factuality`", "`judge`"),
+    "an unknown scorer": (GOOD + '[checks.mine]\nautoevals = "Levenstein"\n', 35, "`Levenstein`", "`Levenshtein`"),
+    "an own check misspelt": (
+        after("[routes.judge]", 'checks = ["polit"]') + '[checks.polite]\ncontains = "please"\n',
+        15,
+        "unknown check: `polit`",
+        "`polite`",
+    ),
+    "a price of no version": (GOOD + "[prices.openai]\ninput = 1.0\noutput = 2.0\n", 34, "no version: `openai`", "provider/model"),
+    "a price of an unknown provider": (GOOD + '[prices."opnai/m"]\ninput = 1.0\noutput = 2.0\n', 34, "provider: `opnai`", "`openai`"),
+    "a price below nothing": (GOOD + '[prices."openai/m"]\ninput = -1.0\noutput = 2.0\n', 35, "out of range: `-1.0`", "per million"),
+    "half a price": (GOOD + '[prices."openai/m"]\ninput = 1.0\n', 34, "`output`", "USD per million output"),
+    "a coverage of more than all": (
+        after("[plans.mine]", "baseline = { coverage = 1.2 }"),
+        20,
+        "coverage out of range: `1.2`",
+        "from 0 to 1",
+    ),
+    "a reserve of nearly all": (after("[plans.mine]", "baseline = { reserve = 0.9 }"), 20, "reserve out of range: `0.9`", "0.5"),
+    "fresh runs that never are enough": (
+        after("[plans.mine]", "baseline = { confirm = 3 }"),
+        20,
+        "too few fresh runs to confirm that any prompt is lost: `3`",
+        "write confirm = 4 or more",
+    ),
+    "fresh runs that are too few for a strict rate": (
+        after("[plans.mine]", "baseline = { confirm = 4, fdr = 0.01 }"),
+        20,
+        "too few fresh runs to confirm that any prompt is lost: `4`",
+        "write confirm = 5 or more",
+    ),
+    "a baseline of no prompts at least": (
+        after("[plans.mine]", "baseline = { at_least = 0 }"),
+        20,
+        "at_least out of range: `0`",
+        "at least 1",
+    ),
+    "a margin of nothing": (after("[plans.mine]", "baseline = { margin = 0.0 }"), 20, "margin out of range: `0.0`", "at most 1"),
+    "a budget of nothing": (after("[plans.mine]", "baseline = { budget_usd = 0 }"), 20, "budget_usd out of range: `0`", "above 0"),
+    "a wait that is no policy": (after("[plans.mine]", 'baseline = { on_stale = "hope" }'), 20, "wait, warn: `hope`", "`wait`"),
     "shadow ends early": (
         swapped('at_least = "7d", at_most = "14d" }\ncanary', 'at_least = "7d", at_most = "6d" }\ncanary'),
         20,

@@ -6,25 +6,17 @@ figures of its section 3; a few hundred seeded runs leave room for noise of the 
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import benches
+
 
 @pytest.fixture(scope="module")
 def bench() -> Any:
-    path = Path(__file__).parent.parent / "bench" / "stats.py"
-    spec = importlib.util.spec_from_file_location("bench_stats", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
+    return benches.bench("stats")
 
 
 @pytest.fixture

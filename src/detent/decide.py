@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from detent import evidence as ev
+from detent.evidence.verdict import Finding, few, finding
 from detent.stats.sequential import log_e_paired
-from detent.terms import Decision, Evidence, LookAt, Phase, Rollout, ShadowEvidence, Verb, show_duration
+from detent.terms import BaselineEvidence, Decision, Evidence, LookAt, Phase, Rollout, ShadowEvidence, Verb, Verdict, show_duration
 from detent.view import PLANNED_LOOKS, View, describe_e, describe_rate
 
 PAGE_AT_E = 10.0
@@ -132,22 +133,34 @@ def _sample_ratio(view: View) -> Said | None:
     return _say(Verb.HOLD, "SampleRatioAlarm", sentence, log_e=view.log_e_sample_ratio)
 
 
+def _of_baseline(view: View) -> Finding:
+    """What the baseline run comes to. That it is stale kept a rollout from beginning; one that has begun ends on the set it began with."""
+    return finding(view.evidence.baseline or BaselineEvidence(cases=0, pending=0), on_stale="warn")
+
+
+def _baseline_regression(view: View) -> Said | None:
+    if view.rollout.phase is not Phase.BASELINE:
+        return None
+    found = _of_baseline(view)
+    return _say(Verb.REJECT, found.reason, found.sentence, **found.numbers) if found.verdict is Verdict.REGRESSION else None
+
+
+def _stale(view: View) -> Said | None:
+    """A rollout that begins on a baseline which is stale waits for a fresh one."""
+    found, rollout = view.evidence.baseline, view.rollout
+    if found is None or not found.stale or rollout.plan.baseline.on_stale != "wait":
+        return None
+    said = f"the baseline is stale: {few(list(found.stale))}; {rollout.owner} freezes a fresh one"
+    return _say(Verb.HOLD, "BaselineStale", f"{said}: `detent baseline freeze {rollout.route}`")
+
+
 def _waits_in_baseline(view: View) -> Said | None:
-    found = view.evidence.baseline
-    if found is None or found.cases == 0:
-        return _say(Verb.HOLD, "NoBaseline", f"no frozen baseline: freeze one with `detent baseline freeze {view.rollout.route}`")
-    if found.pending:
-        return _say(Verb.HOLD, "BaselineRunning", f"{found.pending} baseline calls to make", pending=found.pending)
-    if found.confirmed:
-        said = f"{len(found.confirmed)} confirmed negative flips among {found.cases} prompts ({found.suspects} suspects run again)"
-        return _say(Verb.REJECT, "ConfirmedNegativeFlips", said, confirmed=len(found.confirmed), cases=found.cases)
-    if found.errors:
-        said = f"{found.errors} of {found.cases} prompts could not be scored often enough on both versions; those never count as passes"
-        return _say(Verb.HOLD, "BaselineInconclusive", said, errors=found.errors)
-    if found.never_right == found.cases:
-        said = f"stable itself passes none of {found.cases} prompts, so that none could be lost: see its answers and the route's checks"
-        return _say(Verb.HOLD, "BaselineInconclusive", said, never_right=found.never_right)
-    return None
+    found, route = _of_baseline(view), view.rollout.route
+    if found.verdict is Verdict.PASS:
+        return None
+    if found.reason == "NoBaseline":
+        return _say(Verb.HOLD, found.reason, f"no frozen baseline: freeze one with `detent baseline freeze {route}`")
+    return _say(Verb.HOLD, found.reason, found.sentence, **found.numbers)
 
 
 def _waits_in_shadow(view: View) -> Said | None:
@@ -203,11 +216,9 @@ def _stage(view: View) -> Said | None:
     rollout = view.rollout
     match rollout.phase:
         case Phase.PROPOSED:
-            return _advance(view, Phase.BASELINE, "Opened", "the baseline run begins")
+            return _stale(view) or _advance(view, Phase.BASELINE, "Opened", "the baseline run begins")
         case Phase.BASELINE:
-            found = view.evidence.baseline
-            said = f"no confirmed negative flip among {found.cases if found else 0} prompts"
-            return _waits_in_baseline(view) or _advance(view, Phase.SHADOW, "BaselinePassed", said)
+            return _waits_in_baseline(view) or _advance(view, Phase.SHADOW, "BaselinePassed", _of_baseline(view).sentence)
         case Phase.SHADOW:
             said = f"{view.evidence.shadow.pairs if view.evidence.shadow else 0} pairs scored, no harm"
             return _waits_in_shadow(view) or _advance(view, Phase.CANARY, "ShadowPassed", said)
@@ -259,13 +270,18 @@ PRECEDENCE: tuple[Rule, ...] = (
     Rule("ended", "a rollout that ended stays ended, whoever asks", _ended),
     Rule("harm", "E >= 1/alpha over the guards: roll back, in every look of canary and soak", _harm),
     Rule("shadow harm", "the paired bet on shadow pairs reaches 1/alpha: reject; no user saw it", _shadow_harm),
+    Rule(
+        "baseline regression",
+        "confirmed flips, a harmed slice or a refused shape of request: reject; no user saw it",
+        _baseline_regression,
+    ),
     Rule("identity", "answers came from another version than was sent: the comparison is void", _identity),
     Rule("human hold", "a human said hold", _human_hold),
     Rule("limit", "at_most reached without proof: stable serves", _limit),
     Rule("harm to hold for", "E >= 1/alpha by a guard whose action is hold", _harm_to_hold_for),
     Rule("harm suspected", "E >= 10: hold and tell the owner", _suspected),
     Rule("sample ratio", "the arms' sizes do not fit the split: blocks proof, never a rollback", _sample_ratio),
-    Rule("stage", "approval, time served, samples, proof; then on", _stage),
+    Rule("stage", "approval, a baseline that is stale as it begins or undecided, time served, samples, proof; then on", _stage),
 )
 
 

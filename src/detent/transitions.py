@@ -13,9 +13,13 @@ from detent.terms import Decision, Flag, Held, Phase, Rollout, Verb
 
 HOLDING_REASONS = {
     "AwaitingApproval",
+    "BaselineBudget",
+    "BaselineCouldNotRun",
     "BaselineInconclusive",
+    "BaselineStale",
     "GuardHarmedHold",
     "HarmSuspected",
+    "LeftScript",
     "NoBaseline",
     "SampleRatioAlarm",
     "ShadowInconclusive",

@@ -6,7 +6,10 @@ snapshot, a path before the name); that is the same promise as long as it is alw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from detent.terms import Arm, Run
 
 
 def violations(answered: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
@@ -22,6 +25,16 @@ def violations(answered: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
         if len({_bare(name) for name in same}) > 1:
             found.append(f"`{sent}` answered under several names: " + ", ".join(f"`{name}`" for name in same))
     return tuple(found)
+
+
+def answered_by_stable(sent: tuple[str, str], runs: Iterable[Run]) -> str:
+    """A sentence where all of the candidate's answers name the model of stable, and none its own; empty otherwise. `sent` are both."""
+    stable, candidate = sent
+    names = Counter(run.model for run in runs if run.arm is Arm.CANDIDATE and run.model is not None)
+    if not names or any(_may_be(candidate, name) or not _may_be(stable, name) for name in names):
+        return ""
+    said = " and ".join(f"`{name}`" for name in sorted(names))
+    return f"`{candidate}` was sent for, and {said} answered, the pinned `{stable}`, in all {names.total()} runs"
 
 
 def _bare(name: str) -> str:

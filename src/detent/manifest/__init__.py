@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from detent.errors import InvalidInput
+from detent.manifest.check_rules import CHECK_RULES
 from detent.manifest.defaults import BUILTIN_PLANS, DEFAULT_GUARDS
 from detent.manifest.findings import Finding, dotted, escaped, report, secrets, shown
 from detent.manifest.json_schema import schema
@@ -34,7 +35,7 @@ def read(text: str, *, file: str = "detent.toml") -> Manifest:
     data, lines, faults = _parse(text)
     if not faults:
         manifest, faults = build(data)
-        for rule in (*RULES, *PLAN_RULES):
+        for rule in (*RULES, *CHECK_RULES, *PLAN_RULES):
             faults.extend(rule(data))
         if manifest is not None and not faults and not findings:
             return _filled(manifest)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from detent.manifest.structure import NAMED
+from detent.manifest.structure import NAMED_TABLES
 from detent.terms import Manifest, show_duration
 
 
@@ -17,7 +17,7 @@ def schema() -> dict[str, Any]:
         for key, value in table.get("properties", {}).items():
             _spell_duration(value)
             table["properties"][key] = _without_title(value)
-        if f"{name.lower()}s" in NAMED:  # the name is the key of the table
+        if name in {named.__name__ for named in NAMED_TABLES}:  # the name is the key of the table
             del table["properties"]["name"]
             table["required"] = [key for key in table.get("required", ()) if key != "name"]
     whole["required"] = ["providers", "routes"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from detent.manifest.findings import Finding, Path, did_you_mean, dotted, shown
 from detent.manifest.rules import Data, select, strings, tables
-from detent.terms import METRIC_NAMES, CanaryStage, ShadowStage, parse_duration, show_duration
+from detent.stats.least import ALPHA_FLIPS, least_runs
+from detent.terms import METRIC_NAMES, BaselineStage, CanaryStage, ShadowStage, parse_duration, show_duration
 
 SAFE_WINDOW = 48 * 3600.0
 """Seconds that the first canary step lasts at least, unless the plan says `unsafe_short_windows`."""
@@ -33,7 +34,11 @@ def _count(x: float) -> bool:
     return 1 <= x <= 10_000_000
 
 
-_SHARE, _COUNT = "above 0 and below 1", "at least 1"
+def _price(x: float) -> bool:
+    return 0 <= x <= 100_000
+
+
+_SHARE, _COUNT, _PRICE = "above 0 and below 1", "at least 1", "from 0 to 100000: USD per million tokens"
 
 RANGES: tuple[Range, ...] = (
     Range(("routes", "*", "record", "bodies"), "from 0 to 1", lambda x: 0 <= x <= 1),
@@ -47,6 +52,21 @@ RANGES: tuple[Range, ...] = (
     ),
     Range(("plans", "*", "baseline", "cases"), _COUNT, _count),
     Range(("plans", "*", "baseline", "fdr"), _SHARE, _proper_share),
+    Range(("plans", "*", "baseline", "at_least"), _COUNT, _count),
+    Range(("plans", "*", "baseline", "margin"), "above 0 and at most 1: a loss of this share that a pass excludes", lambda x: 0 < x <= 1),
+    Range(
+        ("plans", "*", "baseline", "coverage"),
+        "from 0 to 1, a share of current traffic",
+        lambda x: 0 <= x <= 1,
+    ),
+    Range(("plans", "*", "baseline", "reserve"), "from 0 to 0.5, a share of the cases", lambda x: 0 <= x <= 0.5),
+    Range(("plans", "*", "baseline", "budget_usd"), "above 0", lambda x: 0 < x <= 1e9),
+    Range(("checks", "*", "at_least"), "above 0 and at most 1", lambda x: 0 < x <= 1),
+    Range(("checks", "*", "max_chars"), _COUNT, _count),
+    Range(("checks", "*", "min_chars"), _COUNT, _count),
+    Range(("prices", "*", "input"), _PRICE, _price),
+    Range(("prices", "*", "output"), _PRICE, _price),
+    Range(("prices", "*", "cached"), _PRICE, _price),
     Range(("plans", "*", "shadow", "share"), "above 0 and at most 1", lambda x: 0 < x <= 1),
     Range(("plans", "*", "shadow", "pairs"), _COUNT, _count),
     Range(("plans", "*", "shadow", "budget_usd_per_day"), "0 or more", lambda x: 0 <= x <= 1e9),
@@ -92,6 +112,19 @@ def _ranges(data: Data) -> Iterator[Finding]:
             number = _number(value)
             if number is not None and not row.holds(number):
                 yield Finding(path, f"{dotted(path)} out of range: {shown(value)}", f"write a number {row.says}")
+
+
+def _fresh_runs(data: Data) -> Iterator[Finding]:
+    """So few fresh runs that not even a prompt which stable always passes and the candidate never could be called lost."""
+    for path, stage in tables(data, "plans", "*", "baseline"):
+        confirm, fdr = (_number(stage.get(key, getattr(BaselineStage(), key))) for key in ("confirm", "fdr"))
+        if confirm is None or fdr is None or confirm < 1 or not 1e-9 < fdr < 1:
+            continue
+        least = least_runs(min(ALPHA_FLIPS, fdr))
+        if confirm < least:
+            key = "confirm" if "confirm" in stage else "fdr"
+            hint = f"write confirm = {least} or more (20 by default): at fdr = {fdr:g} fewer runs of either version are never significant"
+            yield Finding((*path, key), f"too few fresh runs to confirm that any prompt is lost: `{confirm:g}`", hint)
 
 
 def _durations(data: Data) -> Iterator[Finding]:
@@ -211,6 +244,7 @@ def _guard_sets(data: Data) -> Iterator[Finding]:
 
 PLAN_RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _ranges,
+    _fresh_runs,
     _durations,
     _shadow_windows,
     _canary_windows,

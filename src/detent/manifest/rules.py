@@ -17,15 +17,12 @@ from detent.errors import InvalidInput
 from detent.manifest.defaults import BUILTIN_PLANS
 from detent.manifest.findings import Finding, Path, did_you_mean, dotted, shown
 from detent.manifest.structure import NAMED
-from detent.terms import CHECK_NAMES, Dialect, Prompt, Server
+from detent.terms import Dialect, Prompt, Server
 
 Data = Mapping[str, Any]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_LATER_CHECKS = ("task_complete", "grounded", "rubric", "judge")
-"""Checks that ask a judge: named in designs and examples, not in this version."""
 
 
 def select(data: object, pattern: Path, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -49,7 +46,8 @@ def strings(data: object, *pattern: str | int) -> Iterator[tuple[Path, str]]:
     return ((path, value) for path, value in select(data, pattern) if isinstance(value, str))
 
 
-def _names_of(data: Data, group: str) -> list[str]:
+def names_of(data: Data, group: str) -> list[str]:
+    """The names that stand in a table of tables."""
     return [str(path[-1]) for path, _ in select(data, (group, "*"))]
 
 
@@ -58,6 +56,8 @@ def _names_of(data: Data, group: str) -> list[str]:
 
 def _names(data: Data) -> Iterator[Finding]:
     for group in NAMED:
+        if group == "prices":  # named by `provider/model`
+            continue
         for path, _ in select(data, (group, "*")):
             if not _NAME.fullmatch(str(path[-1])):
                 hint = "use lower-case letters, digits, `.`, `_` and `-`, a letter or digit first, at most 128"
@@ -136,8 +136,8 @@ def is_loopback(host: str) -> bool:
 
 def _providers_of_routes(data: Data) -> Iterator[Finding]:
     for path, name in strings(data, "routes", "*", "provider"):
-        if name not in _names_of(data, "providers"):
-            yield Finding(path, f"unknown provider: {shown(name)}", did_you_mean(name, _names_of(data, "providers")))
+        if name not in names_of(data, "providers"):
+            yield Finding(path, f"unknown provider: {shown(name)}", did_you_mean(name, names_of(data, "providers")))
         elif _dialect(data, name) is Dialect.GEMINI:
             hint = "requests of this dialect pass through as they are; leave them without a route for now"
             yield Finding(path, f"a route on a provider of dialect gemini, whose answers are not read yet: {shown(name)}", hint)
@@ -177,38 +177,10 @@ def _same_versions(data: Data) -> Iterator[Finding]:
 
 
 def _plans_of_routes(data: Data) -> Iterator[Finding]:
-    known = dict.fromkeys([*_names_of(data, "plans"), *BUILTIN_PLANS])
+    known = dict.fromkeys([*names_of(data, "plans"), *BUILTIN_PLANS])
     for path, name in strings(data, "routes", "*", "plan"):
         if name not in known:
             yield Finding(path, f"unknown plan: {shown(name)}", did_you_mean(name, known))
-
-
-def _checks(data: Data) -> Iterator[Finding]:
-    for path, name in strings(data, "routes", "*", "checks", "*"):
-        if name in _LATER_CHECKS:
-            hint = f"leave it out for now; rule checks of this version: {', '.join(f'`{c}`' for c in CHECK_NAMES)}"
-            yield Finding(path, f"a check that asks a judge, which this version does not do yet: {shown(name)}", hint)
-        elif name not in CHECK_NAMES:
-            yield Finding(path, f"unknown check: {shown(name)}", did_you_mean(name, CHECK_NAMES))
-
-
-def _judges(data: Data) -> Iterator[Finding]:
-    routes = _names_of(data, "routes")
-    for path, name in strings(data, "routes", "*", "judge"):
-        if name == path[1]:
-            yield Finding(
-                path, f"a route that would judge itself: {shown(name)}", "name another route: the judge is pinned like everything else"
-            )
-        elif name not in routes:
-            yield Finding(
-                path, f"unknown judge; a judge is a route: {shown(name)}", did_you_mean(name, [r for r in routes if r != path[1]])
-            )
-
-
-def _rubrics(data: Data) -> Iterator[Finding]:
-    for path, value in strings(data, "routes", "*", "rubric"):
-        if not value.strip() or value.startswith(("/", "~")) or re.match(r"[A-Za-z]:", value) or ".." in re.split(r"[/\\]", value):
-            yield Finding(path, f"{dotted(path)} must be a path beside the pin file: {shown(value)}", "write a relative path without `..`")
 
 
 def _contexts(data: Data) -> Iterator[Finding]:
@@ -270,11 +242,8 @@ RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _versions,
     _same_versions,
     _plans_of_routes,
-    _checks,
-    _judges,
-    _rubrics,
     _contexts,
     _units,
     _addresses,
 )
-"""The rules for everything but plans, in the order of the file."""
+"""The rules for everything but plans, checks, judges and prices, in the order of the file."""

@@ -34,6 +34,9 @@ from detent.terms import (
 NAMED: tuple[str, ...] = ("providers", "routes", "plans", "checks", "prices")
 """Tables of tables: the key of each is its name."""
 
+NAMED_TABLES: tuple[type[FileTable], ...] = (Provider, Route, Plan, CheckRow, Price)
+"""What stands in them."""
+
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 _TABLES: tuple[tuple[Path, type[FileTable]], ...] = (
@@ -148,7 +151,7 @@ def _finding(fault: ErrorDetails, data: Mapping[str, Any]) -> Finding:
 
 def _unknown_key(path: Path, table: type[FileTable] | None) -> Finding:
     key = str(path[-1])
-    known = [f.name for f in fields(table) if f.name != "name" or table not in {Provider, Route, Plan, CheckRow, Price}] if table else []  # type: ignore[arg-type]
+    known = [f.name for f in fields(table) if f.name != "name" or table not in NAMED_TABLES] if table else []  # type: ignore[arg-type]
     hint = did_you_mean(key, known)
     if table is Provider and re.search(r"key|token|secret|password", key, re.IGNORECASE) and "did you mean" not in hint:
         hint = "the key itself is never in a file: name the environment variable that holds it in `key_env`"

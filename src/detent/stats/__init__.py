@@ -3,6 +3,7 @@
     sequential.py  is the candidate worse?      e-processes, valid at every look: event rates, shadow pairs, sample ratio
     proof.py       is it shown to be no worse?  stratified non-inferiority at planned looks, and their boundaries
     paired.py      did a prompt flip?           exact tests for baseline runs, false discovery rate, noise floor
+    least.py       can it be shown at all?      how few runs never are enough; plain Python, for the pin file
     sketch.py      how are values spread?       log buckets that merge by addition; plain Python, no numpy
 
 Abort and promote are different tests and never share a p-value. Import the file you need: the ingester uses `sketch` alone, and must

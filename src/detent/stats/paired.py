@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from detent.stats.means import simes
+
 
 def _require_counts(**counts: int) -> None:
     for name, n in counts.items():
@@ -66,6 +68,17 @@ def benjamini_hochberg(p_values: Sequence[float], fdr: float) -> tuple[bool, ...
     passing = [p for k, p in enumerate(sorted(p_values), start=1) if p <= k / m * fdr]
     limit = passing[-1] if passing else -1.0
     return tuple(p <= limit for p in p_values)
+
+
+def discoveries(p_values: Sequence[float], fdr: float, alpha: float) -> tuple[bool, ...]:
+    """Which of these hypotheses to reject: Benjamini-Hochberg at `fdr`, once all of them together refute "nothing changed" at `alpha`.
+
+    So at most a share `fdr` of what is named is false on average, and where nothing changed at all anything is named with probability
+    `alpha` at most. Where prompts really are lost the first question answers itself.
+    """
+    if simes(p_values) > alpha:
+        return (False,) * len(p_values)
+    return benjamini_hochberg(p_values, fdr)
 
 
 def noise_floor(passed: Sequence[int], runs: Sequence[int]) -> float:
