@@ -27,7 +27,7 @@ PLAN = """\
 [plans.short]
 unsafe_short_windows = true
 approve  = []
-baseline = { screen = 1, confirm = 2, stable_repeats = 2, fdr = 0.1, cases = 5 }
+baseline = { screen = 1, confirm = 4, stable_repeats = 2, fdr = 0.1, cases = 5, at_least = 1, margin = 1.0 }
 shadow   = { share = 0.5, at_least = "1h", at_most = "2h", pairs = 2 }
 canary   = { steps = [{ share = 0.1, at_least = "1h" }, { share = 0.5, at_least = "1h" }], at_most = "9h" }
 soak     = { at_least = "1h", holdback = 0.05 }
@@ -106,7 +106,7 @@ class World:
 
         found = made("screen", Arm.STABLE, 2, True) + made("screen", Arm.CANDIDATE, 1, candidate)
         if not candidate:
-            found += made("confirm", Arm.STABLE, 2, True) + made("confirm", Arm.CANDIDATE, 2, False)
+            found += made("confirm", Arm.STABLE, 4, True) + made("confirm", Arm.CANDIDATE, 4, False)
         self.store.state.add_runs(found)
 
     def pairs(self, n: int = 5, rollout_id: str = "ro_1") -> None:

@@ -49,7 +49,7 @@ record   = {{ bodies = 1.0 }}
 unsafe_short_windows = true
 approve  = []
 alpha    = 0.01
-baseline = {{ screen = 2, confirm = 3, stable_repeats = 2, fdr = 0.1, cases = 40 }}
+baseline = {{ screen = 2, confirm = 4, stable_repeats = 2, fdr = 0.1, cases = 40, at_least = 1, margin = 1.0 }}
 shadow   = {{ share = 1.0, at_least = "100ms", at_most = "10m", pairs = 50 }}
 canary   = {{ steps = [{{ share = 0.3, at_least = "3s", units = 5 }}, {{ share = 0.6, at_least = "100ms", units = 80 }}], at_most = "20m" }}
 soak     = {{ at_least = "4s", holdback = 0.1 }}

@@ -12,6 +12,7 @@ import pytest
 
 from controlling import NEXT, OTHER, PIN, PROVIDER, World, pin_file, route
 from detent import evidence as ev
+from detent.baseline import stale_of
 from detent.controller import Controller, act, load_evidence, proposed
 from detent.decide import decide
 from detent.errors import Conflict, InvalidInput, Refused
@@ -335,10 +336,11 @@ def test_harm_is_one_write_of_flag_decision_and_evidence(world: World, controlle
 
 
 def test_every_decision_of_a_rollout_recomputes_from_its_stored_evidence(world: World) -> None:
-    seen: list[Rollout] = []
+    seen: dict[int, Rollout] = {}
 
     def clock() -> Any:
-        seen.append(world.rollout())
+        rollout = world.rollout()
+        seen.setdefault(rollout.revision, rollout)
         return world.now
 
     controller = Controller(world.store, clock)
@@ -347,7 +349,8 @@ def test_every_decision_of_a_rollout_recomputes_from_its_stored_evidence(world: 
     controller.run_once()
     stored = world.store.state.decisions("ro_1")
     assert len(stored) == 6
-    for before, (decision, evidence) in zip(seen, stored, strict=True):
+    assert len(seen) == 7, "the rollout before each decision, and after the last one"
+    for before, (decision, evidence) in zip(seen.values(), stored, strict=False):
         assert decide(before, ev.decode(evidence), decision.at) == decision
 
 
@@ -582,3 +585,93 @@ def test_without_a_provider_in_the_file_nothing_is_applied(world: World) -> None
     with pytest.raises(InvalidInput):
         world.apply(pin_file(chat=None).replace(PROVIDER, ""))
     assert state_of(world.store)["revision"] == 0
+
+
+# ── a baseline that is stale ──
+
+
+def audited(world: World, said: str) -> list[str]:
+    return [row.what for row in world.store.state.audit() if said in row.what]
+
+
+def test_a_new_rollout_waits_for_a_fresh_baseline_and_the_owner_is_told_what_to_do(world: World, controller: Controller) -> None:
+    world.freeze()
+    world.later(24 * 31)
+    world.apply(pin_file(chat=NEXT))
+    for _ in range(3):
+        controller.run_once()
+    assert decided(world) == [(Verb.HOLD, "BaselineStale")]
+    (decision, evidence) = world.store.state.decisions("ro_1")[0]
+    assert decision.sentence == (
+        "the baseline is stale: it was frozen 31 days ago; the limit is 30d; chat@example.com freezes a fresh one: "
+        "`detent baseline freeze chat`"
+    )
+    assert decide(world.rollout(), ev.decode(evidence), decision.at).reason == "BaselineStale", "it recomputes"
+    world.freeze(cases=("ca_2",))
+    controller.run_once()
+    assert world.rollout().phase is Phase.BASELINE, "a fresh one is seen at once, not a minute later"
+
+
+def test_the_owner_of_a_route_without_a_rollout_is_told_too_and_once(world: World, controller: Controller) -> None:
+    world.apply(pin_file(chat=None, search=None))
+    world.freeze()
+    controller.run_once()
+    assert audited(world, "is stale") == []
+    world.later(24 * 31)
+    controller.run_once()
+    world.later(1)
+    controller.run_once()
+    Controller(world.store, world.clock).run_once()
+    (told,) = audited(world, "is stale")
+    assert told == (
+        "baseline d of route chat is stale: it was frozen 31 days ago; the limit is 30d; "
+        "chat@example.com freezes a fresh one with `detent baseline freeze chat`"
+    )
+
+
+def test_a_plan_that_only_warns_goes_on(world: World, controller: Controller) -> None:
+    world.freeze()
+    world.later(24 * 31)
+    world.apply(pin_file(chat=NEXT).replace("cases = 5,", 'cases = 5, on_stale = "warn",'))
+    world.runs()
+    controller.run_once()
+    controller.run_once()
+    assert decided(world) == [(Verb.ADVANCE, "Opened"), (Verb.ADVANCE, "BaselinePassed")]
+    stage = world.rollout().plan.baseline
+    assert stale_of(world.store, "chat", stage, world.now) == ("it was frozen 31 days ago; the limit is 30d",), "it is shown all the same"
+
+
+def test_traffic_is_read_once_a_minute_however_often_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    read = world.store.journal.traffic
+
+    def counted(route: str, **more: Any) -> Any:
+        asked.append(route)
+        return read(route, **more)
+
+    monkeypatch.setattr(world.store.journal, "traffic", counted)
+    world.freeze()
+    world.apply(pin_file(chat=NEXT))
+    controller = Controller(world.store, world.clock)
+    for _ in range(20):
+        controller.run_once()
+        world.later(2 / 3600)
+    assert asked == ["chat"]
+    world.later(61 / 3600)
+    controller.run_once()
+    assert asked == ["chat", "chat"]
+
+
+def test_a_journal_that_cannot_be_read_hides_no_decision(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = Controller(world.store, world.clock)
+    reaches(world, controller, Phase.SHADOW)
+
+    def broken(route: str, **more: Any) -> Any:
+        raise OSError("disk")
+
+    monkeypatch.setattr(world.store.journal, "traffic", broken)
+    world.later(2)
+    world.pairs(400)
+    with pytest.raises(OSError, match="disk"):
+        controller.run_once()
+    assert world.rollout().phase is Phase.CANARY

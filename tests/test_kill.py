@@ -15,6 +15,7 @@ import pytest
 
 from detent import wire
 from detent.baseline import freeze
+from detent.baseline.pacing import CEILING
 from detent.controller import act, apply
 from detent.ingest import Ingester
 from detent.manifest import read
@@ -109,14 +110,14 @@ def before_any_rollout(journey: Journey) -> None:
     assert len(frozen.cases) == 40
     text = journey.place.text(HONEST)
     journey.place.file.write_text(text)
-    # 40 prompts, 2 runs of each version: 160 calls. The door shuts in the midst of the third batch of 40.
+    # 40 prompts, 2 runs of each version: 160 calls. The door shuts after 100 of them.
     journey.baseline_at = len(journey.door.asked)
     journey.door.shut_after(100)
     apply(journey.store, text, file="detent.toml", by="test", now=now(), new_id=lambda: ROLLOUT, new_salt=lambda: "the rollout's salt")
 
 
 def in_the_baseline(journey: Journey) -> None:
-    until(lambda: len(journey.store.state.runs(ROLLOUT)) == 80, "two batches stored")
+    until(lambda: len(journey.store.state.runs(ROLLOUT)) == 100, "all that was answered stored")
     until(lambda: len(journey.door.asked) > journey.baseline_at + 100, "calls waiting at the door")
     journey.server.kill()
     journey.stored_before = journey.store.state.runs(ROLLOUT)
@@ -211,11 +212,11 @@ def test_no_baseline_call_that_was_stored_is_paid_twice(journey: Journey) -> Non
     assert baseline is not None
     cases = {case.id: case for case in baseline.cases}
     all_runs = journey.store.state.runs(ROLLOUT)
-    assert (len(journey.stored_before), len(all_runs)) == (80, 160)
+    assert (len(journey.stored_before), len(all_runs)) == (100, 160)
     stored = Counter(request_of(run, cases) for run in journey.stored_before)
     assert Counter(journey.paid_after) == Counter(request_of(run, cases) for run in all_runs) - stored
-    # A kill costs one batch of 40 calls at most (detent.baseline.BATCH).
-    assert 100 < journey.paid_before <= 80 + 40
+    # A kill costs what is in flight, to each version its lane at most.
+    assert 100 < journey.paid_before <= 100 + 2 * CEILING
 
 
 def request_of(run: Run, cases: dict[str, Case]) -> tuple[str, str]:

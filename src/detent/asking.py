@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
-from detent.baseline import Ask, Reply
+from detent.baseline.asking import Ask, Call, Reply
 from detent.errors import CouldNotRun
-from detent.terms import Dialect, Endpoint, Manifest, Version
+from detent.terms import Dialect, Endpoint, Manifest, Provider
 from detent.upstream import Outgoing, Upstream, UpstreamError
+from detent.upstream import Reply as Arriving
 from detent.wire.headers import for_upstream
+from detent.wire.patience import retry_after
 
 _PATHS = {Endpoint.OPENAI_CHAT: "/v1/chat/completions", Endpoint.ANTHROPIC_MESSAGES: "/v1/messages"}
 
-ANTHROPIC_VERSION = b"2023-06-01"
-"""The API version that every Anthropic-style server accepts; the baseline does not know yet which one the app sent."""
+ANTHROPIC_VERSION = "2023-06-01"
+"""The API version that every Anthropic-style server accepts: sent where the app's own is not on record."""
 
 FIRST_BYTE_S = 120.0
 
+WHOLE_CALL_S = 600.0
+"""From sending to the last byte, as the official SDKs give a whole call: a provider that drips a byte a minute has not answered."""
+
+BODY_BYTES = 8 * 1024 * 1024
+"""More than any answer takes; beyond, the provider is not listened to any longer."""
+
 
 @asynccontextmanager
-async def asker(manifest: Manifest) -> AsyncIterator[Ask]:
+async def asker(manifest: Manifest, *, whole_call_s: float = WHOLE_CALL_S) -> AsyncIterator[Ask]:
     """A function that asks a version of this pin file's providers, with the providers' own keys from the environment."""
-    upstream = Upstream(read_s=FIRST_BYTE_S)
+    upstream = Upstream(read_s=min(FIRST_BYTE_S, whole_call_s))
     await upstream.start()
 
-    async def ask(version: Version, endpoint: Endpoint, body: bytes) -> Reply:
-        provider = manifest.providers.get(version.provider)
+    async def ask(call: Call) -> Reply:
+        provider = manifest.providers.get(call.version.provider)
         if provider is None:
-            raise CouldNotRun(f"no such provider in the pin file: `{version.provider}`")
-        headers = [(b"content-type", b"application/json"), (b"user-agent", b"detent")]
-        if endpoint.dialect is Dialect.ANTHROPIC:
-            headers.append((b"anthropic-version", ANTHROPIC_VERSION))
-        key = os.environ.get(provider.key_env) if provider.key_env else None
-        out = Outgoing(
-            provider=provider,
-            method="POST",
-            path=_PATHS[endpoint],
-            query="",
-            headers=for_upstream(headers, dialect=provider.dialect, key=key, identity=True),
-            body=body,
-        )
+            raise CouldNotRun(f"no such provider in the pin file: `{call.version.provider}`")
+        began = time.monotonic()
         try:
-            with await upstream.send(out) as reply:
-                parts = []
-                while part := await reply.read():
-                    parts.append(part)
-                return Reply(reply.status, b"".join(parts))
+            async with asyncio.timeout(whole_call_s):
+                with await upstream.send(_outgoing(provider, call)) as arriving:
+                    body = await _whole(arriving)
+        except TimeoutError:
+            raise CouldNotRun(f"no whole answer within {whole_call_s:g} s") from None
         except UpstreamError as error:
             raise CouldNotRun(error.detail) from error
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in arriving.headers}
+        return Reply(
+            arriving.status,
+            body,
+            latency_s=time.monotonic() - began,
+            retry_after_s=retry_after(headers, datetime.now(UTC)),
+            retry={"true": True, "false": False}.get(headers.get("x-should-retry", "")),
+        )
 
     try:
         yield ask
     finally:
         await upstream.close()
+
+
+def _outgoing(provider: Provider, call: Call) -> Outgoing:
+    headers = [(b"content-type", b"application/json"), (b"user-agent", b"detent")]
+    if call.endpoint.dialect is Dialect.ANTHROPIC:
+        headers.append((b"anthropic-version", (call.api_version or ANTHROPIC_VERSION).encode()))
+        headers += [(b"anthropic-beta", ",".join(call.betas).encode())] if call.betas else []
+    key = os.environ.get(provider.key_env) if provider.key_env else None
+    return Outgoing(
+        provider=provider,
+        method="POST",
+        path=_PATHS[call.endpoint],
+        query="",
+        headers=for_upstream(headers, dialect=provider.dialect, key=key, identity=True),
+        body=call.body,
+    )
+
+
+async def _whole(arriving: Arriving) -> bytes:
+    parts, size = [], 0
+    while part := await arriving.read():
+        parts.append(part)
+        size += len(part)
+        if size > BODY_BYTES:
+            raise CouldNotRun(f"an answer larger than {BODY_BYTES // (1024 * 1024)} MB")
+    return b"".join(parts)

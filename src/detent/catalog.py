@@ -1,4 +1,6 @@
-"""Facts about the model ids of providers: is an id fixed, or an alias that may move? Pure tables; nothing is asked over a network.
+"""Facts about the model ids of providers: is an id fixed, or an alias that may move, and what does it cost? Pure tables.
+
+Nothing is asked over a network.
 
 An id is fixed when it carries its snapshot (a date, a numbered release, a digest), or when its provider documents that ids of its form
 never move. Everything else floats: what it stands for may change on any day without the id changing.
@@ -7,11 +9,11 @@ never move. Everything else floats: what it stands for may change on any day wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from detent.terms import Dialect
+from detent.terms import Dialect, Price, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +156,56 @@ def snapshot(dialect: Dialect, model: str) -> Fixed | Floating:
     if because is not None:
         return Fixed(because)
     return Floating("no date, numbered release or digest in it, and no provider documents it as fixed", _known_snapshots(model))
+
+
+# ── prices ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+PRICED_ON = date(2026, 3, 21)
+"""The day of the oldest page that a price below was read from."""
+
+PRICES: dict[str, Price] = {
+    name: Price(name=name, input=fresh, output=out, cached=cached)
+    for name, fresh, out, cached in (
+        ("gpt-4-0613", 30.0, 60.0, None),
+        ("gpt-4-turbo-2024-04-09", 10.0, 30.0, None),
+        ("gpt-4o-2024-05-13", 5.0, 15.0, None),
+        ("gpt-4o", 2.50, 10.0, 1.25),
+        ("gpt-4o-mini", 0.15, 0.60, 0.075),
+        ("gpt-4.1", 2.0, 8.0, 0.50),
+        ("gpt-4.1-mini", 0.40, 1.60, 0.10),
+        ("gpt-4.1-nano", 0.10, 0.40, 0.025),
+        ("gpt-5", 1.25, 10.0, 0.125),
+        ("gpt-5-mini", 0.25, 2.0, 0.025),
+        ("gpt-5-nano", 0.05, 0.40, 0.005),
+        ("gpt-5.1", 1.25, 10.0, 0.125),
+        ("gpt-5.4-mini", 0.75, 4.50, 0.075),
+        ("gpt-5.4-nano", 0.20, 1.25, 0.02),
+        ("gpt-5.5", 5.0, 30.0, 0.50),
+        ("claude-haiku-4-5", 1.0, 5.0, 0.10),
+        ("claude-sonnet-4", 3.0, 15.0, 0.30),
+        ("claude-sonnet-4-5", 3.0, 15.0, 0.30),
+        ("claude-sonnet-4-6", 3.0, 15.0, 0.30),
+        ("claude-opus-4-1", 15.0, 75.0, 1.50),
+        ("claude-opus-4-5", 5.0, 25.0, 0.50),
+        ("claude-opus-4-6", 5.0, 25.0, 0.50),
+        ("claude-opus-4-7", 5.0, 25.0, 0.50),
+        ("claude-opus-4-8", 5.0, 25.0, 0.50),
+        ("claude-opus-5", 5.0, 25.0, 0.50),
+    )
+}
+"""List prices of well-known models at the standard tier, USD per million tokens of input, output and input read from a cache.
+
+Sources: for OpenAI its price list as given by deploybase.ai/articles/openai-pricing (2026-03-21) and morphllm.com/openai-api-pricing
+(2026-06), input from a cache by the discounts that adk-model 0.6.0 lists (2026-03); for Anthropic
+platform.claude.com/docs/en/about-claude/pricing and deploybase.ai/articles/claude-api-pricing (2026-03-21), input from a cache at a tenth.
+Looked up on 2026-11-23, in stored copies. A model whose price depends on the length of the prompt, or on which the sources differ, is not
+listed: a price that is not known is better than a wrong one. Whoever pays another price writes it into the pin file.
+"""
+
+_DAY = re.compile(r"-(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
+
+
+def price(version: Version, own: Mapping[str, Price]) -> Price | None:
+    """What a version costs: as the pin file says (`[prices."provider/model"]`), else the list price of its id, with or without its date."""
+    return own.get(str(version)) or PRICES.get(version.model) or PRICES.get(_DAY.sub("", version.model))

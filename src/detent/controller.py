@@ -11,12 +11,26 @@ from datetime import datetime
 
 from detent import evidence as ev
 from detent import manifest as pin_file
+from detent.baseline.staleness import Staleness
 from detent.decide import decide, objection
 from detent.errors import Conflict, Refused
 from detent.evidence import flips
 from detent.proposals import Proposal, proposals, refuse_if_any
 from detent.store import Store
-from detent.terms import BaselineEvidence, Decision, Evidence, Flag, Manifest, Phase, Plan, Rollout, Route, ShadowEvidence, Verb
+from detent.terms import (
+    Baseline,
+    BaselineEvidence,
+    Decision,
+    Evidence,
+    Flag,
+    Manifest,
+    Phase,
+    Plan,
+    Rollout,
+    Route,
+    ShadowEvidence,
+    Verb,
+)
 from detent.transitions import HUMAN_VERBS, after, flag_for
 
 TRIES = 20
@@ -49,18 +63,23 @@ def load_evidence(
     )
 
 
-def load_layers(store: Store, rollout: Rollout) -> tuple[BaselineEvidence | None, ShadowEvidence | None]:
-    """What baseline and shadow have found, each while the rollout is in it."""
-    baseline = baseline_of(store, rollout) if rollout.phase is Phase.BASELINE else None
+def load_layers(store: Store, rollout: Rollout, *, stale: tuple[str, ...] = ()) -> tuple[BaselineEvidence | None, ShadowEvidence | None]:
+    """What baseline and shadow have found, each while the rollout is in it; of a baseline that is stale, before it begins as well."""
+    wanted = rollout.phase is Phase.BASELINE or (rollout.phase is Phase.PROPOSED and stale)
+    baseline = baseline_of(store, rollout, stale=stale) if wanted else None
     shadow = ev.shadow_evidence(store.state.pairs(rollout.id)) if rollout.phase is Phase.SHADOW else None
     return baseline, shadow
 
 
-def baseline_of(store: Store, rollout: Rollout) -> BaselineEvidence:
-    """Where this rollout's baseline run stands."""
-    frozen = store.state.baseline(rollout.route)
+def baseline_of(store: Store, rollout: Rollout, *, frozen: Baseline | None = None, stale: tuple[str, ...] = ()) -> BaselineEvidence:
+    """Where this rollout's baseline run stands, over `frozen` or else the baseline in force.
+
+    `stale` is why its baseline does not speak for current traffic (`baseline.stale_of`).
+    """
+    frozen = frozen or store.state.baseline(rollout.route)
     cases = frozen.cases if frozen else ()
-    return flips.baseline_evidence(rollout.plan.baseline, cases, store.state.runs(rollout.id))
+    sent = rollout.stable.model, rollout.candidate.model
+    return flips.baseline_evidence(rollout.plan.baseline, cases, store.state.runs(rollout.id), stale=stale, sent=sent)
 
 
 def _commit(
@@ -81,6 +100,7 @@ class Controller:
         self._clock = clock
         self._said: dict[str, tuple[Verb, str]] = {}
         self._layers: dict[str, tuple[object, tuple[BaselineEvidence | None, ShadowEvidence | None]]] = {}
+        self._stale = Staleness(store)
 
     def run_once(self) -> tuple[Decision, ...]:
         """Decide about every open rollout once; returns the decisions that were committed.
@@ -99,6 +119,10 @@ class Controller:
                 continue
             if decision is not None:
                 committed.append(decision)
+        try:
+            self._stale.tell(self._clock())
+        except Exception as error:  # noqa: BLE001 likewise: a journal that cannot be read must not hide harm
+            broken.append(error)
         if broken:
             raise broken[0]
         return tuple(committed)
@@ -119,10 +143,12 @@ class Controller:
 
     def _known_layers(self, rollout: Rollout) -> tuple[BaselineEvidence | None, ShadowEvidence | None]:
         """Read again only when something was found since: a baseline is thousands of runs, and this is asked ten times a second."""
-        mark = (rollout.phase, self._store.state.findings_mark(rollout.id, rollout.route))
+        waits = rollout.phase in (Phase.PROPOSED, Phase.BASELINE)
+        stale = self._stale.of(rollout.route, rollout.plan.baseline, self._clock()) if waits else ()
+        mark = (rollout.phase, stale, self._store.state.findings_mark(rollout.id, rollout.route))
         known = self._layers.get(rollout.id)
         if known is None or known[0] != mark:
-            known = self._layers[rollout.id] = (mark, load_layers(self._store, rollout))
+            known = self._layers[rollout.id] = (mark, load_layers(self._store, rollout, stale=stale))
         return known[1]
 
     def _is_news(self, decision: Decision) -> bool:

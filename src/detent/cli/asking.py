@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from detent import wire
-from detent.compare import Row, visible
+from detent.compare import Row
 from detent.errors import CouldNotRun, InvalidInput
 from detent.terms import Answer, Endpoint
+from detent.visible import visible
+from detent.wire.patience import retry_after
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -134,7 +134,7 @@ class _Asker:
         why = f"HTTP {status}: {visible(answer.error or 'no whole answer', one_line=True)[:300]}"
         if status != 429 and status < 500:
             return _Failure(why, hopeless=status in (401, 403) or 300 <= status < 400), None
-        asked_for = _retry_after(headers.get("retry-after"))
+        asked_for = retry_after({name.lower(): value for name, value in headers.items()}, datetime.now(UTC))
         if headers.get("x-should-retry") == "false" or (asked_for or 0) > LONGEST_PAUSE_S:
             return _Failure(why, hopeless=True), None
         return _Failure(why, hopeless=True), asked_for if asked_for is not None else pause
@@ -152,19 +152,6 @@ class _Asker:
             f"{len(without)} of {len(prompts)} prompts have no answer{gave_up}",
             hint="check the URL (it mostly ends in /v1), OPENAI_API_KEY, and that the endpoint serves both versions",
         )
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that a `retry-after` header asks for, as a number or as a date; None for none or an unreadable one."""
-    if value is None:
-        return None
-    with suppress(ValueError):
-        return max(0.0, float(value))
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, until.replace(tzinfo=until.tzinfo or UTC).timestamp() - time.time())
 
 
 def _progress() -> AbstractContextManager[Progress | None]:

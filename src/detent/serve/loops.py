@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from detent.asking import asker
 from detent.baseline import BaselineRunner
+from detent.baseline.judging import Judging
+from detent.baseline.lanes import Lanes
+from detent.baseline.running import ENDING_S, WATCH_S
 from detent.controller import Controller, baseline_of
 from detent.errors import DetentError
 from detent.explain import describe
 from detent.grader import Grader
 from detent.ingest import Ingester
+from detent.judge import judge_for
+from detent.plugins import load_checks
 from detent.serve.place import Place
 from detent.store import Store
 from detent.store.spool import spool_dirs, writer_alive
@@ -28,6 +31,9 @@ KEEPER_S = 0.1
 """Longest time between two evaluations of all open rollouts."""
 
 WORKER_S = 0.2
+
+REST_S = 60.0
+"""How long a baseline that cannot be run at all (a wrong key, no such model) rests before it is tried again."""
 
 
 class Repeating:
@@ -82,11 +88,12 @@ class Repeating:
 def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event, say: Callable[[str], None]) -> list[Repeating]:
     """The loops of a server, not begun. The first one is the keeper's."""
     keeper = place.with_store(lambda store: Keeper(store, place.spools, say))
-    baselines = place.with_store(lambda store: Baselines(store, flags, place.home / "baseline.lock", ending))
+    baselines = place.with_store(lambda store: Baselines(store, flags, place.home, ending))
     grader = place.with_store(Grader)
 
     def grade() -> None:
-        grader().run_once(flags().manifest.routes)
+        manifest = flags().manifest
+        grader().run_once(manifest.routes, load_checks(manifest))
 
     repeating = partial(Repeating, ending=ending, failing={}, say=say)
     return [
@@ -130,62 +137,93 @@ class Keeper:
 
 
 class Baselines:
-    """Makes the calls that the baselines of open rollouts still need."""
+    """Makes the calls that the baselines of open rollouts still need. `home` is the directory beside the pin file."""
 
-    def __init__(self, store: Store, flags: Callable[[], FlagSet], lock: Path, ending: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        flags: Callable[[], FlagSet],
+        home: Path,
+        ending: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._flags = flags
-        self._lock = lock
+        self._home = home
         self._ending = ending
+        self._clock = clock
         self._complete: dict[str, tuple[int, int, int]] = {}
+        self._again_at: dict[str, float] = {}
 
     def step(self) -> None:
-        """Run every baseline that has calls to make, side by side, unless another process of this host is at it: calls cost money."""
-        with _alone(self._lock) as alone:
-            waiting = self._waiting() if alone else []
-            if waiting:
-                asyncio.run(self._run(waiting))
+        """Run every baseline that has calls to make, unless another server of this store is at it: calls cost money.
+
+        Raises what kept one of them from being run, after the others were; that one rests for a while.
+        """
+        if not self._waiting():
+            return
+        with self._store.state.alone("baselines") as alone:
+            failed = asyncio.run(self._run()) if alone else []
+        if failed:
+            raise failed[0]
 
     def _waiting(self) -> list[Rollout]:
         routes = self._flags().manifest.routes
         found = [r for r in self._store.state.rollouts(open_only=True) if r.phase is Phase.BASELINE and r.route in routes]
-        return [rollout for rollout in found if self._pending(rollout)]
+        return [rollout for rollout in found if self._clock() >= self._again_at.get(rollout.id, 0.0) and self._pending(rollout)]
 
     def _pending(self, rollout: Rollout) -> bool:
-        """Whether calls are to be made; what was found complete is not read again until something changes."""
+        """Whether calls are to be made. What is complete is not read again until it changes."""
         mark = self._store.state.findings_mark(rollout.id, rollout.route)
         if self._complete.get(rollout.id) == mark:
             return False
-        pending = baseline_of(self._store, rollout).pending > 0
+        found = baseline_of(self._store, rollout)
+        pending = found.pending > 0 and not found.over_budget
         if not pending:
             self._complete[rollout.id] = mark
         return pending
 
-    async def _run(self, rollouts: list[Rollout]) -> None:
+    async def _run(self) -> list[Exception]:
+        """Run them side by side, each as long as it takes: one that begins meanwhile does not wait for a slow provider of another's."""
+        lanes, tasks, failed = Lanes(), dict[str, asyncio.Task[None]](), list[Exception]()
+        try:
+            while not self._ending.is_set():
+                for rollout in await asyncio.to_thread(self._waiting):
+                    if rollout.id not in tasks:
+                        tasks[rollout.id] = asyncio.create_task(self._one(rollout, lanes))
+                if not tasks:
+                    break
+                await asyncio.wait(tasks.values(), timeout=WORKER_S, return_when=asyncio.FIRST_COMPLETED)
+                for name in [name for name, task in tasks.items() if task.done()]:
+                    error = tasks.pop(name).exception()
+                    if isinstance(error, Exception):
+                        self._again_at[name] = self._clock() + REST_S
+                        failed.append(error)
+            if tasks:  # each ends by itself now, and stores what is under way
+                await asyncio.wait(tasks.values(), timeout=WATCH_S + ENDING_S + WORKER_S)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return failed
+
+    async def _one(self, rollout: Rollout, lanes: Lanes) -> None:
         manifest = self._flags().manifest
+        route = manifest.routes[rollout.route]
+        frozen = await asyncio.to_thread(self._store.state.baseline, rollout.route)
+        if frozen is None:
+            return
         async with asker(manifest) as ask:
-            runner = BaselineRunner(self._store, ask)
-            await asyncio.gather(
-                *(runner.run(rollout, manifest.routes[rollout.route], going=partial(self._going, rollout.id)) for rollout in rollouts)
+            judge = judge_for(manifest, route, self._store, ask, self._home.parent, against=(rollout.candidate.model, frozen.version))
+            runner = BaselineRunner(
+                self._store,
+                ask,
+                prices=manifest.prices,
+                own=load_checks(manifest),
+                judging=None if judge is None else Judging(judge, manifest.prices),
+                lanes=lanes,
             )
+            await runner.run(rollout, route, frozen=frozen, going=partial(self._going, rollout.id))
 
     def _going(self, rollout_id: str) -> bool:
         return not self._ending.is_set() and self._store.state.rollout(rollout_id).phase is Phase.BASELINE
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether this process, of all that ask, has the lock for the length of the block."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield _locked(lock)
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
