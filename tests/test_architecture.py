@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "detent"
 
 # design 3, "direction, one way": a room may use rooms of its own row and of the rows before it.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("terms", "errors"),
+    ("terms", "errors", "visible"),
     ("wire", "assign", "stats", "diff", "checks", "catalog", "manifest", "reading", "redaction"),
     ("exchange", "evidence", "compare", "patch", "proposals", "formats", "sampling", "forecast"),
     ("view", "decide", "transitions", "explain", "report"),

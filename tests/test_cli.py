@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -444,7 +444,19 @@ def test_what_was_done_is_told_also_where_no_patch_fits_the_file(applied: Desk) 
     assert "no patch for the pin file" in said.err
 
 
-@pytest.mark.parametrize("words", [(), ("hold",), ("hodl", "chat"), ("apply", "--nonsense"), ("sim",), ("baseline", "run", "chat")])
+def test_status_names_a_stale_baseline_and_who_is_on_the_hook(world: World, applied: Desk) -> None:
+    world.freeze()
+    assert "stale" not in applied.runs("status").out
+    old = world.store.state.baseline("chat")
+    assert old is not None
+    world.store.state.put_baseline(replace(old, digest="dd", frozen_at=world.now - timedelta(days=40)))
+    said = "baseline dd of route chat is stale: it was frozen 40 days ago; the limit is 30d; chat@example.com freezes a fresh one with"
+    assert said in applied.runs("status").out
+    found = json.loads(applied.runs("status", "--json").out)["stale_baselines"]
+    assert found == {"chat": {"digest": "dd", "owner": "chat@example.com", "why": ["it was frozen 40 days ago; the limit is 30d"]}}
+
+
+@pytest.mark.parametrize("words", [("hold",), ("hodl", "chat"), ("apply", "--nonsense"), ("sim",), ("baseline", "run", "chat")])
 def test_a_command_that_is_not_understood_is_a_usage_error(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(list(words))
@@ -452,6 +464,14 @@ def test_a_command_that_is_not_understood_is_a_usage_error(words: tuple[str, ...
     out, err = capsys.readouterr()
     assert out == ""
     assert "usage: detent" in err
+
+
+def test_without_a_command_all_of_them_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "usage: detent" in err
+    assert "baseline freeze" in err
 
 
 def test_what_cannot_run_and_what_is_interrupted_have_codes_of_their_own(applied: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

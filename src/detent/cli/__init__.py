@@ -11,7 +11,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from detent.cli import apply, compare, demo, freezing, importing, judging, pinfile, reporting, rollouts, running, serve, sim
+from detent.cli import (
+    apply,
+    blessing,
+    compare,
+    demo,
+    freezing,
+    importing,
+    incidents,
+    judging,
+    pinfile,
+    reporting,
+    rollouts,
+    running,
+    serve,
+    sim,
+)
 from detent.cli.command import Command
 from detent.errors import DetentError, Exit
 
@@ -24,6 +39,8 @@ COMMANDS: tuple[Command, ...] = (
     *rollouts.COMMANDS,
     *importing.COMMANDS,
     *freezing.COMMANDS,
+    *blessing.COMMANDS,
+    *incidents.COMMANDS,
     *running.COMMANDS,
     *reporting.COMMANDS,
     *judging.COMMANDS,
@@ -45,12 +62,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="detent",
+        usage="detent COMMAND [options]\n       detent COMMAND --help",
         description="Make every LLM model-version change a staged, automatic, reversible rollout.",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
-    top = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    top = parser.add_subparsers(prog="detent", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
     nested: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
     for command in COMMANDS:
         first, _, second = command.name.partition(" ")
@@ -83,7 +101,11 @@ def _version() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        return int(Exit.USAGE)
+    arguments = parser.parse_args(argv)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()

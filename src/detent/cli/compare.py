@@ -110,8 +110,8 @@ def _shown(flip: PromptFlip, label: str, *, marked: bool) -> Iterator[Text]:
     """A lost prompt: its name and changes, then the word diff, indented. What versions wrote is escaped: a terminal obeys no answer."""
     from rich.text import Text
 
-    from detent.compare import visible
     from detent.diff import SAYS, excerpt, words
+    from detent.visible import visible
 
     yield Text(f"\n{label}: {visible(flip.prompt_id, one_line=True)} (task {visible(flip.task, one_line=True)})", style="bold")
     for change in flip.changes:

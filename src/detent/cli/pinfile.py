@@ -54,7 +54,13 @@ def _pin_file() -> dict[str, Any]:
     return manifest.schema()
 
 
-SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"compare": _compare, "pinfile": _pin_file, NAME: _pin_file}
+def _report() -> dict[str, Any]:
+    from detent import report
+
+    return report.schema()
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"compare": _compare, "report": _report, "pinfile": _pin_file, NAME: _pin_file}
 
 
 def schema(arguments: Namespace) -> int:

@@ -78,10 +78,16 @@ def open_store(arguments: Namespace, *, create: bool = False) -> Store:
         except OSError as error:
             raise CouldNotRun(f"cannot make a store in `{home(arguments)}`: {error.strerror}") from None
     elif not has_store(arguments):
-        raise CouldNotRun(
-            f"no store yet: `{home(arguments) / 'state.db'}`", hint="start the server with `detent serve`, or run `detent apply`"
-        )
+        raise CouldNotRun(f"no store yet: `{home(arguments) / 'state.db'}`", hint=_way_to_a_store(arguments))
     return store.open_store(store_url(arguments))
+
+
+def _way_to_a_store(arguments: Namespace) -> str:
+    """What makes the store that a command lacks: one that names a route works on its baseline."""
+    route = getattr(arguments, "route", None)
+    if route is None:
+        return "start the server with `detent serve`, or run `detent apply`"
+    return f"start the server with `detent serve`, or freeze recorded traffic with `detent baseline freeze {route} --from FILE`"
 
 
 def who(arguments: Namespace) -> str:

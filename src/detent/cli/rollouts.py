@@ -34,6 +34,12 @@ def find(store: Store, name: str) -> Rollout:
     of_route = sorted((r for r in rollouts if r.route == name), key=lambda r: (not r.phase.terminal, r.opened_at))
     if of_route:
         return of_route[-1]
+    frozen = store.state.baseline(name)
+    if frozen is not None:
+        raise InvalidInput(
+            f"route has no rollout: `{name}`, and a baseline of {len(frozen.cases)} prompts, frozen {frozen.frozen_at:%Y-%m-%d}",
+            hint=f"`detent baseline diff {name} --version ID` tells what was run over it; `detent apply` begins a rollout",
+        )
     if name in store.state.flags():
         raise InvalidInput(
             f"route has no rollout: `{name}`", hint="propose a version as its `next` in the pin file, then run `detent apply`"
@@ -45,21 +51,26 @@ def find(store: Store, name: str) -> Rollout:
 
 def status(arguments: Namespace) -> int:
     """Every route with its pin, every open rollout, every live gateway."""
-    from detent.compare import visible
+    from detent.baseline.staleness import Staleness
     from detent.explain import describe_gateway, headline, summary
+    from detent.visible import visible
 
     now = place.now()
     with closing(place.open_store(arguments)) as store:
         revision, flags = store.state.revision(), store.state.flags()
         rollouts, gateways = store.state.rollouts(), store.state.gateways()
+        stale = list(Staleness(store).found(now))
     if arguments.json:
-        print(json.dumps(summary(revision, flags, rollouts, gateways)))
+        found = {one.route: {"digest": one.digest, "owner": one.owner, "why": one.why} for one in stale}
+        print(json.dumps({**summary(revision, flags, rollouts, gateways), "stale_baselines": found}))
         return Exit.PASS
     for name, flag in sorted(flags.items()):
         split = f"  {100 * flag.split:g} % on {flag.candidate.model}" if flag.candidate and flag.split else ""
         print(f"{name:<20} {flag.stable}{split}")
     for rollout in [r for r in rollouts if not r.phase.terminal] or rollouts[-3:]:
         print(visible(headline(rollout, now), one_line=True))
+    for one in stale:
+        print(visible(one.sentence, one_line=True))
     for gateway in gateways:
         print(describe_gateway(gateway, revision, now))
     if not gateways:
@@ -72,16 +83,19 @@ def explain(arguments: Namespace) -> int:
     from dataclasses import replace
 
     from detent import evidence as ev
-    from detent.compare import visible
-    from detent.controller import baseline_of, load_evidence
+    from detent.baseline import stale_of
+    from detent.controller import baseline_of, load_evidence, load_layers
     from detent.explain import as_json
     from detent.explain import explain as sentences
     from detent.terms import Phase
+    from detent.visible import visible
 
     with closing(place.open_store(arguments)) as store:
         rollout = find(store, arguments.rollout)
-        evidence = load_evidence(store, rollout)
-        baseline = None if rollout.phase is Phase.PROPOSED else baseline_of(store, rollout)
+        waits = rollout.phase in (Phase.PROPOSED, Phase.BASELINE)
+        stale = stale_of(store, rollout.route, rollout.plan.baseline, place.now()) if waits else ()
+        evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale))
+        baseline = None if rollout.phase is Phase.PROPOSED else baseline_of(store, rollout, stale=stale)
         pairs = store.state.pairs(rollout.id)
         decisions = [decision for decision, _ in store.state.decisions(rollout.id)]
     if pairs:
