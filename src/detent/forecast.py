@@ -84,12 +84,8 @@ def forecast(
     if not cases:
         return Forecast(calls=0, most_calls=0, input_tokens=Range(0, 0, 0), output_tokens=Range(0, 0, 0))
     draw = np.random.default_rng(seed)
-    as_recorded = _recorded(cases)
-    of_stable, of_candidate = (_heard(cases, runs, arm) for arm in (Arm.STABLE, Arm.CANDIDATE))
-    base = _filled(of_stable, as_recorded)
-    both = of_stable.known & of_candidate.known
-    same_text = _ratio(of_stable.input[both], of_candidate.input[both], draw)
-    longer = _ratio(of_stable.output[both], of_candidate.output[both], draw)
+    base = _filled(_heard(cases, runs, Arm.STABLE), _recorded(cases))
+    same_text, longer = _ratios(cases, runs, draw)
     inputs = same_text if same_text is not None else _between(PRIOR_SAME_TEXT, draw)
     outputs = longer if longer is not None else _between(PRIOR_LENGTH, draw)
     if stable == candidate:
@@ -107,15 +103,10 @@ def forecast(
         reads, writes = reads + read, writes + write
         usd += _usd(read, write, paid[arm], cached)
     most = _most(cases, stage, runs)
-    most_usd = [
-        _usd(
-            most[arm] @ a_run.input * np.percentile(scales[arm][0], 97.5),
-            most[arm] @ a_run.output * np.percentile(scales[arm][1], 97.5),
-            paid[arm],
-            cached,
-        )
-        for arm in most
-    ]
+    most_usd = 0.0
+    for arm, counts in most.items():
+        read_more, write_more = (np.percentile(scale, 97.5) for scale in scales[arm])
+        most_usd += float(_usd(counts @ a_run.input * read_more, counts @ a_run.output * write_more, paid[arm], cached))
     weights = np.array([case.weight for case in cases])
     a_day = {
         arm: _a_day(base, weights=weights, requests=requests_per_day, paid=paid[arm], cached=cached, scale=scales[arm], draw=draw)
@@ -133,7 +124,7 @@ def forecast(
             priced = False
         else:
             asked_usd = np.array([judging_usd(case, judge_paid) for case in cases])
-            most_usd += [counts @ asked_usd for counts in most.values()]
+            most_usd += sum(float(counts @ asked_usd) for counts in most.values())
     total = sum((exact @ steps + confirming.mean() * steps.mean() for exact, confirming in calls.values()), 0.0)
     return Forecast(
         calls=round(total),
@@ -142,7 +133,7 @@ def forecast(
         input_tokens=_range(reads),
         output_tokens=_range(writes),
         usd=_range(usd) if priced else None,
-        most_usd=float(sum(most_usd)) if priced else None,
+        most_usd=most_usd if priced else None,
         stable_usd_per_day=a_day[Arm.STABLE],
         candidate_usd_per_day=a_day[Arm.CANDIDATE],
         same_text=_range(same_text) if same_text is not None else None,
@@ -224,6 +215,13 @@ def _cached_share(cases: Sequence[Case]) -> float | None:
     """The share of recorded input tokens that came from a cache, by the weight of traffic; None where nobody counted."""
     counted = [(c.weight * (c.usage.cached or 0), c.weight * c.usage.input) for c in cases if c.usage.input and c.usage.cached is not None]
     return sum(a for a, _ in counted) / sum(b for _, b in counted) if counted else None
+
+
+def _ratios(cases: Sequence[Case], runs: Sequence[Run], draw: np.random.Generator) -> tuple[_Floats | None, _Floats | None]:
+    """Draws of the candidate's tokens for each of stable's, input and output, over the prompts that both have answered."""
+    stable, candidate = (_heard(cases, runs, arm) for arm in (Arm.STABLE, Arm.CANDIDATE))
+    both = stable.known & candidate.known
+    return _ratio(stable.input[both], candidate.input[both], draw), _ratio(stable.output[both], candidate.output[both], draw)
 
 
 # ── draws ───────────────────────────────────────────────────────────────────────────────────────────────────────────

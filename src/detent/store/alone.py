@@ -53,7 +53,8 @@ def _locked(path: Path) -> int | None:
             os.close(lock)
             return None
         except FileNotFoundError:
-            pass
+            os.close(lock)  # taken away between the two looks: the next file is looked at
+            continue
         os.close(lock)
 
 
