@@ -12,6 +12,7 @@ from typing import Any
 from detent import wire
 from detent.baseline import BaselineRunner, Call, Reply
 from detent.baseline.lanes import Lanes
+from detent.baseline.replaying import Heard
 from detent.controller import baseline_of
 from detent.decide import decide
 from detent.evidence.flips import RunKey
@@ -66,6 +67,12 @@ def request(text: str, **more: Any) -> bytes:
 def reply(text: str = "", status: int = 200, **more: Any) -> Reply:
     body = wire.answer_body(OPENAI, Answer(text=text, finish_reason="stop", model=NEW.model, **more), id="c1", created=1)
     return Reply(status, body)
+
+
+def heard(case: Case, answer: Reply) -> Heard:
+    """A reply as what a version said to a case that takes one call."""
+    said = wire.read_answer(case.endpoint, status=answer.status, body=answer.body, streamed=False)
+    return Heard(reply=answer, answer=said, usage=said.usage, latency_s=answer.latency_s)
 
 
 def refusal(status: int, message: str = "no such parameter: `seed`", **more: Any) -> Reply:

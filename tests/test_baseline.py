@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from asked import KEY, OPENAI, ROUTE, case, refusal, reply, request, used
+from asked import KEY, OPENAI, ROUTE, case, heard, refusal, reply, request, used
 from detent import wire
 from detent.baseline import Reply, checks_of, score
-from detent.baseline.scoring import heard_once
 from detent.terms import Answer, Arm, Case, Route, Run, Score, ToolCall, ToolResult, Unscored
 
 
 def grade(route: Route, of: Case, answer: Reply, **more: Any) -> Run:
-    return score(route, of, KEY, "ro_1", heard_once(of, answer), **more)
+    return score(route, of, KEY, "ro_1", heard(of, answer), **more)
 
 
 def scored(answer: Reply, known_good: str = '{"total": 7}', **of_route: Any) -> Run:
@@ -153,16 +152,16 @@ def test_an_answer_that_the_token_limit_ended_fails_where_the_known_good_was_who
 def test_an_agent_that_ends_with_nothing_has_not_answered_whatever_it_called_before() -> None:
     call = ToolCall("c", "find", "{}")
     asked = case("It is 7.", script=(ToolResult("find", "{}", "7"),))
-    ends = replace(heard_once(asked, reply("It is 7.")), calls=(call,), steps=2)
-    silent = replace(heard_once(asked, reply("")), calls=(call,), steps=2)
+    ends = replace(heard(asked, reply("It is 7.")), calls=(call,), steps=2)
+    silent = replace(heard(asked, reply("")), calls=(call,), steps=2)
     route = replace(ROUTE, checks=("same_tool_calls",))
     assert score(route, asked, KEY, "ro_1", ends).passed is True
     assert score(route, asked, KEY, "ro_1", silent).failed_checks == ("answered",)
 
 
 def test_a_call_that_left_the_script_is_kept_without_personal_data() -> None:
-    heard = replace(heard_once(case("x"), reply("x")), left_script='find({"mail": "ann@example.org"})')
-    found = score(ROUTE, case("x"), KEY, "ro_1", heard)
+    left = replace(heard(case("x"), reply("x")), left_script='find({"mail": "ann@example.org"})')
+    found = score(ROUTE, case("x"), KEY, "ro_1", left)
     assert found.left_script.startswith("find(")
     assert "ann@" not in f"{found.left_script}{found.error}"
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from detent.baseline.replaying import step_limit
 from detent.evidence.flips import ALPHAS, RunKey, baseline_evidence, next_runs
 from detent.evidence.spending import most_calls, stopped_by_budget
 from detent.evidence.verdict import Finding, finding
@@ -152,11 +151,9 @@ def test_a_call_that_the_budget_stopped_was_no_attempt() -> None:
     assert [(key.arm, key.repeat) for key in pending] == [(Arm.CANDIDATE, n) for n in (4, 5, 6)], "three runs, none of them made yet"
 
 
-def test_the_purse_and_the_replay_mean_the_same_number_of_calls() -> None:
-    for script in (1, 5, 6, 20):
-        of_agent = replace(case("a"), script=(ToolResult("look_up", "{}", "x"),) * script)
-        assert most_calls(of_agent) == step_limit(of_agent)
-    assert most_calls(case("a")) == 1
+@pytest.mark.parametrize(("script", "calls"), [(0, 1), (1, 12), (5, 12), (6, 14), (20, 42)])
+def test_an_agent_gets_twice_the_recorded_calls_and_twelve_at_least(script: int, calls: int) -> None:
+    assert most_calls(replace(case("a"), script=(ToolResult("look_up", "{}", "x"),) * script)) == calls
 
 
 # ── rates of false alarms ──

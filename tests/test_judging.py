@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import pytest
 
-from asked import KEY, ROUTE, TOTAL, case, refusal, reply, used
+from asked import KEY, ROUTE, TOTAL, case, heard, refusal, reply, used
 from detent.baseline import Reply, score
 from detent.baseline.judging import Judging
 from detent.baseline.lanes import Hopeless
-from detent.baseline.scoring import heard_once, judged, worth_judging
+from detent.baseline.scoring import judged, worth_judging
 from detent.errors import CouldNotRun
 from detent.evidence.flips import RunKey, baseline_evidence, next_runs, verdict
 from detent.terms import (
@@ -38,7 +38,7 @@ PRICES: Mapping[str, Price] = {"other/judge-1": Price(name="other/judge-1", inpu
 
 
 def grade(route: Route, of: Case, answer: Reply) -> Run:
-    return score(route, of, KEY, "ro_1", heard_once(of, answer))
+    return score(route, of, KEY, "ro_1", heard(of, answer))
 
 
 def judgement(said: Judged, **dimensions: Judged) -> Judgement:

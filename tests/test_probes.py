@@ -182,7 +182,7 @@ def test_no_prompt_and_no_answer_makes_a_probe_raise(said: str, system: str) -> 
     prompt = Prompt(system=system, messages=(Message(role="user", text=said),))
     for probe in probes.make(CHAT, b'{"messages": []}', prompt):
         json.loads(probe.request)
-        probes.score(probe.name, prompt, Answer(text=said))
+        assert isinstance(probes.score(probe.name, prompt, Answer(text=said)), Score | Unscored)
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_two_hundred_kilobytes_do_not_hold_a_probe_up(piece: str) -> None:
     long = piece * (200_000 // len(piece))
     prompt = Prompt(system=f"{RULES[0][1]}\n{RULES[17][1]}\nAnswer in German only.\n{long}")
     for row in probes.PROBES:
-        probes.score(row.name, prompt, Answer(text=long))
+        assert isinstance(probes.score(row.name, prompt, Answer(text=long)), Score | Unscored)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from detent import wire
 from detent.baseline.asking import Call, Reply
-from detent.evidence.spending import STEP_LIMIT
+from detent.evidence.spending import step_limit
 from detent.terms import Answer, Case, ToolCall, ToolResult, Usage, Version
 from detent.wire.turns import canonical_arguments, extend
 
@@ -34,11 +34,6 @@ class Heard:
 def recorded_steps(case: Case) -> int:
     """Model calls that the recorded conversation took at most: one for each tool result, and one to end it."""
     return len(case.script) + 1
-
-
-def step_limit(case: Case) -> int:
-    """How many model calls a version gets for a case."""
-    return max(STEP_LIMIT, 2 * recorded_steps(case))
 
 
 def call_for(case: Case, version: Version) -> Call:

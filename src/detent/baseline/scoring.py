@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from detent import checks, diff, wire
-from detent.baseline.asking import Reply
-from detent.baseline.replaying import Heard, recorded_steps, step_limit
+from detent.baseline.replaying import Heard, recorded_steps
 from detent.checks import probes
 from detent.checks.shown import known_good, shown
 from detent.evidence import refuses_request
+from detent.evidence.causes import JUDGED_WORSE
 from detent.evidence.flips import RunKey
 from detent.evidence.shapes import blames_shape
+from detent.evidence.spending import step_limit
 from detent.redaction import redact_text
 from detent.terms import Answer, Case, Judgement, Route, Run, Score, ToolCall, Unscored
 
@@ -27,7 +28,7 @@ CONTENT_CHECK = "context_agreement"
 REFERENCE_CHECK = "matches_reference"
 """The check of an answer to a case whose right answer somebody wrote down."""
 
-REQUEST_REFUSED, STEP_LIMIT, JUDGED_WORSE = "request_refused", "step_limit", "judged_worse"
+REQUEST_REFUSED, STEP_LIMIT = "request_refused", "step_limit"
 """What a run fails by, apart from checks."""
 
 _NONE: Mapping[str, checks.Rule] = MappingProxyType({})
@@ -42,12 +43,6 @@ def made(rollout: str, key: RunKey, passed: bool | None, **more: Any) -> Run:
     """A run of that call."""
     values: dict[str, Any] = {"content": None, **more}
     return Run(rollout=rollout, case=key.case, arm=key.arm, stage=key.stage, repeat=key.repeat, passed=passed, **values)
-
-
-def heard_once(case: Case, reply: Reply) -> Heard:
-    """A reply as what a version said to a case that takes one call."""
-    answer = wire.read_answer(case.endpoint, status=reply.status, body=reply.body, streamed=False)
-    return Heard(reply=reply, answer=answer, usage=answer.usage, latency_s=reply.latency_s)
 
 
 def redacted(run: Run, route: Route) -> Run:

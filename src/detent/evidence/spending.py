@@ -42,7 +42,12 @@ def cost_usd(usage: Usage, price: Price) -> float | None:
 
 def most_calls(case: Case) -> int:
     """How many model calls one run of a case may take: one, or for an agent case up to the step limit."""
-    return max(STEP_LIMIT, 2 * (len(case.script) + 1)) if case.script else 1
+    return step_limit(case) if case.script else 1
+
+
+def step_limit(case: Case) -> int:
+    """How many model calls a version gets for a case: twice those that were recorded, `STEP_LIMIT` at least."""
+    return max(STEP_LIMIT, 2 * (len(case.script) + 1))
 
 
 def worst_usd(case: Case, price: Price, *, max_tokens: int | None) -> float:
