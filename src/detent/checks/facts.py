@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from detent.diff import numbers
 from detent.diff.numbers import Readings
+from detent.diff.reading import Reading
 from detent.diff.said import Said
 from detent.diff.shape import find_json, strings, unescape
 from detent.errors import InvalidInput
@@ -17,6 +18,7 @@ __all__ = ["Readings", "content", "facts", "find_context", "said"]
 _LOCATOR = re.compile(r"(?:system|messages\[(-?\d+)\])(?:\s+(\S+)\.\.\.(\S+))?")
 _HEADER = re.compile(r"header\s+\S+")
 _LIST_MARK = re.compile(r"^[^\S\n]*\d{1,3}[.)](?=\s)", re.MULTILINE)
+_MAY_BE_LIST_MARK = re.compile(r"\d[.)]\s")  # found fast, as it begins with a rare character and not with a line
 
 
 def find_context(locator: str | None, prompt: Prompt) -> str | None:
@@ -53,7 +55,10 @@ def _between(text: str, opens: str, closes: str) -> Iterator[str]:
 def content(text: str) -> str:
     """What an answer says, however it is dressed: the values of its JSON (through a fence), else its text; escapes decoded."""
     found = find_json(text, verbatim=True)
-    return "\n".join(strings(found.value)) if found is not None else _LIST_MARK.sub("", unescape(text))
+    if found is not None:
+        return "\n".join(strings(found.value))
+    text = unescape(text)
+    return _LIST_MARK.sub("", text) if _MAY_BE_LIST_MARK.search(text) else text
 
 
 def facts(text: str) -> Iterator[tuple[str, Readings]]:
@@ -61,6 +66,7 @@ def facts(text: str) -> Iterator[tuple[str, Readings]]:
     return ((found.written, found.readings) for found in numbers.dates_and_numbers(numbers.plain(text)))
 
 
-def said(text: str) -> Said:
+def said(read: Reading) -> Said:
     """What an answer says, read through JSON and fences: its numbers, dates, names and quotes."""
-    return Said(content(text))
+    text = content(read.text)
+    return read if read.prose == text else Said(text)  # prose without code and list marks is read already

@@ -55,8 +55,10 @@ def _no_answer(graded: Graded) -> str | None:
     if answer.refusal:
         return "the provider says that it is a refusal"
     known_calls = known_good.tool_calls if known_good is not None else ()
-    offered = {*prompt.tools, *(call.name for call in known_calls)} - {""}
-    strange = [call.name for call in answer.tool_calls if call.name not in offered]
+    strange = []
+    if answer.tool_calls:
+        offered = {*prompt.tools, *(call.name for call in known_calls)} - {""}
+        strange = [call.name for call in answer.tool_calls if call.name not in offered]
     seen = _SEEN.search(answer.text) is not None
     if not seen and not answer.tool_calls:
         return "neither text nor a tool call"
@@ -185,9 +187,9 @@ def no_trailing_artefact(graded: Graded) -> Score | Unscored:
     if _is_call(graded.answer):
         return _A_CALL
     found = change("trailing_artefact", graded.known_good or Answer(), graded.answer)
-    texts = (graded.prompt.system, *(message.text for message in graded.prompt.messages))
-    if found is not None and any(found.detail.strip("`") in text for text in texts):
-        found = None
+    if found is not None:
+        texts = (graded.prompt.system, *(message.text for message in graded.prompt.messages))
+        found = None if any(found.detail.strip("`") in text for text in texts) else found
     return _score("no_trailing_artefact", found is None, f"left over: {found.detail}" if found is not None else "")
 
 
@@ -196,8 +198,8 @@ def no_new_escapes(graded: Graded) -> Score | Unscored:
     answer, known_good = graded.answer, graded.known_good
     if known_good is None:
         return _NO_KNOWN_GOOD
-    new = escapes(answer.text) if not escapes(known_good.text) else Counter[str]()
-    return _score("no_new_escapes", not new, f"{new.total()} escaped characters")
+    new = escapes(answer.text) if not escapes(known_good.text) else {}
+    return _score("no_new_escapes", not new, f"{sum(new.values())} escaped characters")
 
 
 def same_tool_calls(graded: Graded) -> Score | Unscored:
@@ -205,6 +207,8 @@ def same_tool_calls(graded: Graded) -> Score | Unscored:
     answer, known_good = graded.answer, graded.known_good
     if known_good is None:
         return _NO_KNOWN_GOOD
+    if not known_good.tool_calls and not answer.tool_calls:
+        return _score("same_tool_calls", True)
     before, after = _calls(known_good), _calls(answer)
     value = (before & after).total() / (before | after).total() if before or after else 1.0
     missing, more = [*(before - after).elements()], [*(after - before).elements()]
@@ -221,7 +225,7 @@ def context_agreement(graded: Graded) -> Score | Unscored:
         return Unscored("no context found in the request")
     if _is_call(graded.answer):
         return _A_CALL
-    read = said(graded.answer.text)
+    read = said(reading_of(graded.answer))
     found = {statement.written for statement in (*read.figures, *read.worded)}
     if not found:
         return Unscored("no numbers, dates, names or quotes in the answer")

@@ -59,7 +59,7 @@ def _newly_escaped(stable: str, candidate: str) -> list[str]:
     if not after:
         return []
     before, plain_before, plain_after = escapes(stable), Counter(stable), Counter(candidate)
-    return [c for c in after if after[c] > before[c] and plain_after[c] < plain_before[c]]
+    return [c for c in after if after[c] > before.get(c, 0) and plain_after[c] < plain_before[c]]
 
 
 def unicode_escaped(two: Two) -> str | None:

@@ -107,16 +107,21 @@ def _find_line(line: str, lines: list[str]) -> int | None:
     """Index of the first line equal to `line` or, without any, of the first that differs in a few words."""
     if line in lines:
         return lines.index(line)
-    words = Counter(WORD.findall(line))
+    words = WORD.findall(line)
     return next((i for i, other in enumerate(lines) if _alike(line, other, 0.8, words)), None)
 
 
-def _alike(one: str, other: str, least: float, words: Counter[str] | None = None) -> bool:
+def _alike(one: str, other: str, least: float, words: list[str] | None = None) -> bool:
     """Whether two texts share at least that part of their words (Sørensen-Dice over multisets); false when one is four times as long."""
     if len(one) > 4 * len(other) or len(other) > 4 * len(one):
         return False
-    a, b = words if words is not None else Counter(WORD.findall(one)), Counter(WORD.findall(other))
-    return bool(a) and 2 * (a & b).total() >= least * (a.total() + b.total())
+    a, b = words if words is not None else WORD.findall(one), WORD.findall(other)
+    wanted = least * (len(a) + len(b))
+    if not a or 2 * min(len(a), len(b)) < wanted:  # they can't share more than the shorter one has
+        return False
+    if 2 * (len(a) - len(set(a).difference(b))) < wanted:  # nor a word that the other one lacks; no need to count them
+        return False
+    return 2 * (Counter(a) & Counter(b)).total() >= wanted
 
 
 _MOST_EXTRA = 3  # sentences

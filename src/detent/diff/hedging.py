@@ -80,12 +80,13 @@ _KEYS = OUTRIGHT | WEAK | frozenset[str]().union(*(keys for keys, _ in _PHRASES)
 
 def hedges(text: str, found: frozenset[str]) -> tuple[int, int, str]:
     """How many phrases of a text hedge, how many words may (`may`, `likely`), and the first of them. `found`: its words."""
-    if _KEYS.isdisjoint(found):
+    hints = _KEYS & found
+    if not hints:
         return 0, 0, ""
-    strong, weak = sorted(found & OUTRIGHT), sorted(found & WEAK)
+    strong, weak = sorted(hints & OUTRIGHT), sorted(hints & WEAK)
     flat = ""
     for keys, pattern in _PHRASES:
-        if not keys.isdisjoint(found):
+        if not keys.isdisjoint(hints):
             flat = flat or " ".join(text.lower().replace("’", "'").split())
             strong += [match[0] for match in pattern.finditer(flat)]
     return len(strong), len(weak), (strong or weak or [""])[0]

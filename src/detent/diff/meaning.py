@@ -11,7 +11,7 @@ from detent.diff import language, prose
 from detent.diff.numbers import Statement, plain
 from detent.diff.quoting import listed, quote
 from detent.diff.reading import Asked, Reading, Two
-from detent.diff.shape import Place, canonical, show_path, unescape
+from detent.diff.shape import Place, canonical, equal, show_path, unescape
 from detent.diff.statements import Known
 from detent.diff.vocabulary import NEGATIONS
 from detent.terms import Answer
@@ -116,11 +116,12 @@ def _values_changed(two: Two) -> Iterable[str]:
 
 
 def _place_changed(before: Place, after: Place) -> str | None:
-    gone, new = _scalars(before), _scalars(after)
-    gone, new = gone - new, new - gone
-    if not gone or not new or before.types != after.types:
+    if before.types != after.types:
         return None
-    old, now = sorted(gone), sorted(new)
+    gone, new = _scalars(before), _scalars(after)
+    old, now = _beyond(gone, new), _beyond(new, gone)
+    if not old or not now:
+        return None
     if all(text.startswith('"') for text in (*old, *now)):
         one, other = _joined(before), _joined(after)
         if max(len(one), len(other)) > 40 and min(one.count(" "), other.count(" ")) > 3:
@@ -131,8 +132,15 @@ def _place_changed(before: Place, after: Place) -> str | None:
     return f"{old[0][:60]} -> {now[0][:60]}"
 
 
-def _scalars(place: Place) -> Counter[str]:
-    return Counter(canonical(value) for value in place.values[:1000] if not isinstance(value, dict | list))
+def _scalars(place: Place) -> list[str]:
+    return [canonical(value) for value in place.values[:1000] if not isinstance(value, dict | list)]
+
+
+def _beyond(some: list[str], others: list[str]) -> list[str]:
+    """What the first list has more often than the second, each once, sorted."""
+    if len(some) == 1:  # a value in no list, mostly
+        return [] if some[0] in others else some
+    return sorted(Counter(some) - Counter(others))
 
 
 def _joined(place: Place) -> str:
@@ -220,7 +228,8 @@ def _much_added(before: Reading, after: Reading) -> bool:
 @lru_cache(maxsize=8)
 def _foreign(side: Reading, other: Reading) -> tuple[Statement, ...]:
     """What one side states and the other one does not, in any spelling. Three changes ask."""
-    fresh = [sentence for sentence in side.sentences if sentence not in other.sentence_set]
+    known = other.sentence_set
+    fresh = [sentence for sentence in side.sentences if sentence not in known]
     new = [s for sentence in fresh for s in sentence.figures if s.written not in other.forms]
     new += [s for sentence in fresh for s in sentence.quotes if not s.readings <= other.word_set]
     if side.has_names:
@@ -280,10 +289,14 @@ def _turned_round(two: Two) -> str | None:
     for sentence in before.sentences[:_MOST_SENTENCES]:
         if sentence in after.sentence_set or not (stems := sentence.stems - aside):
             continue
-        if not turned and not any((s.negations - sentence.negations) % 2 and prose.alike(stems, its) >= 0.5 for s, its in others):
+        if not turned and not any(prose.alike(stems, its) >= 0.5 for s, its in others if (s.negations - sentence.negations) % 2):
             continue  # the cheap question: is there one that it could be turned into?
-        best, likeness = max(((other, prose.alike(stems, its)) for other, its in others), key=lambda item: item[1], default=(None, 0.0))
-        if best is None or likeness < 0.5 or max(len(stems - best.stems - aside), len(best.stems - stems - aside)) > 2:
+        alike = [prose.alike(stems, its) for _, its in others]
+        likeness = max(alike, default=0.0)
+        if likeness < 0.5:
+            continue
+        best, its = others[alike.index(likeness)]
+        if max(len(stems - its), len(its - stems)) > 2:
             continue  # nothing that says the same but for two words
         odd = sentence.negations - best.negations
         if turned:
@@ -334,9 +347,9 @@ def whitespace_changed(two: Two) -> str | None:
 def json_respelt(two: Two) -> str | None:
     """The same JSON values, with keys in another order or a number like 1.0 for 1."""
     before, after = two.stable.whole, two.candidate.whole
-    if before is None or after is None or two.same_text or two.stable.packed == two.candidate.packed:
+    if before is None or after is None or two.same_text or not equal(before.value, after.value):
         return None
-    return "same values" if canonical(before.value) == canonical(after.value) else None
+    return "same values" if two.stable.packed != two.candidate.packed else None
 
 
 def reworded(two: Two) -> str | None:

@@ -10,10 +10,11 @@ from detent.diff.vocabulary import words_of
 
 WORD = re.compile(r"[^\W_]+")
 # Two capitals in a row inside a sentence, or one after a word in small letters or a comma.
-_NAME = re.compile(r"(?<=[\w,;)] )[^\W\d_a-z][\w'-]*+(?: [^\W\d_a-z][\w'-]*+)*+")
+# The space comes first, and not what stands before it: `re` jumps to spaces, and would try any other beginning at every character.
+_NAME = re.compile(r" (?<=[\w,;)] )([^\W\d_a-z][\w'-]*+(?: [^\W\d_a-z][\w'-]*+)*+)")
 _QUOTE = re.compile('"([^"\\n]{2,300})"|“([^”\\n]{2,300})”|«([^»\\n]{2,300})»|„([^“”\\n]{2,300})[“”]')
 _ADDRESS = re.compile(r"(?<![^\s<(:])[\w.+-]{1,64}+@[\w-]{1,64}+(?:\.[\w-]{1,64}+){1,4}+")
-CAPITAL_INSIDE = re.compile(r"(?<=[\w,;)] )[^\W\d_a-z]")
+CAPITAL_INSIDE = re.compile(r" (?<=[\w,;)] )[^\W\d_a-z]")
 _NO_NAMES = WEEKDAYS.keys() | words_of(
     "i i'm i'll i've i'd ok yes no not must all only and or never always am pm the a an it we you he she they this that please note january"
     " february march april may june july august september october november december today tomorrow"
@@ -36,9 +37,9 @@ def names_in(sentence: str) -> Iterator[Statement]:
     if _is_heading(sentence):
         return
     for found in _NAME.finditer(sentence.replace("*", "") if "*" in sentence else sentence):
-        if not found[0][0].isupper() or found.string[found.end() : found.end() + 1] == ":":
+        if not found[1][0].isupper() or found.string[found.end() : found.end() + 1] == ":":
             continue
-        said = [word.removesuffix("'s") for word in found[0].rstrip("'-").split(" ")]
+        said = [word.removesuffix("'s") for word in found[1].rstrip("'-").split(" ")]
         kept = [word for word in said if word.lower() not in _NO_NAMES and len(word) > 1]
         if kept:
             yield Statement("name", " ".join(kept), frozenset([word.lower() for word in kept]))
@@ -47,8 +48,10 @@ def names_in(sentence: str) -> Iterator[Statement]:
 def _is_heading(line: str) -> bool:
     if line.startswith("#"):
         return True
-    words = [word for word in line[:120].split() if len(word) > 3 and word[0].isalpha()]
-    return len(line) < 80 and len(words) > 1 and all(word[0].isupper() for word in words) and line.rstrip()[-1:] not in ".!?"
+    if len(line) >= 80 or line.rstrip()[-1:] in ".!?":  # the cheap question comes first
+        return False
+    words = [word for word in line.split() if len(word) > 3 and word[0].isalpha()]
+    return len(words) > 1 and all(word[0].isupper() for word in words)
 
 
 def flattened(text: str) -> str:

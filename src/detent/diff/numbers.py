@@ -60,6 +60,7 @@ _MONTH_BEGINS = frozenset(name[:2] for name in MONTHS) | {"of", "de", "di"}
 
 # A word with a digit in it and the groups that follow a mark. It can only begin where a word begins, so that a long word is read once.
 _TOKEN = re.compile(r"(?<![^\W_])[^\W\d_]*+[0-9][^\W_]*+(?:[.,'](?=[0-9])[0-9]++)*+")
+_ASCII_TOKEN = re.compile(r"(?<![a-zA-Z0-9])[a-zA-Z]*+[0-9][a-zA-Z0-9]*+(?:[.,'](?=[0-9])[0-9]++)*+")  # the same, in half the time
 _UNSPACED = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"  # Japanese, Chinese and Korean signs
 _HAN = re.compile(_UNSPACED)
 _BESIDE_HAN = re.compile(rf"(?<={_UNSPACED})(?=[0-9])|(?<=[0-9])(?={_UNSPACED})")
@@ -132,7 +133,7 @@ _SIGN_AFTER = frozenset(" \n\t([:=$€£") | {""}
 def dates_and_numbers(text: str) -> Iterator[Statement]:
     """Every date, time and number of a `plain` text. What stands inside a date is not counted again."""
     at = 0
-    for found in _TOKEN.finditer(text):
+    for found in (_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text):
         start, end = found.span()
         if start < at:
             continue
@@ -144,10 +145,16 @@ def dates_and_numbers(text: str) -> Iterator[Statement]:
         if date is not None:
             at = date[1]
             yield date[0]
-        elif text[start - 1 : start] == "-" or around[:1] in _SCALE_LETTERS or (around[:1] == " " and around[1:2] in _SCALE_LETTERS):
+        elif text[start - 1 : start] == "-" or _may_be_scaled(text, end, around):
             yield _number(text, start, end)
         else:
             yield _alone(token)
+
+
+def _may_be_scaled(text: str, end: int, following: str) -> bool:
+    """Whether what follows a token is a word like `million`; few of those that begin like one are."""
+    letter = following[1:2] if following[:1] == " " else following[:1]
+    return letter in _SCALE_LETTERS and _SCALE_AFTER.match(text, end) is not None
 
 
 def _beside_month(text: str, start: int, following: str) -> bool:

@@ -17,5 +17,6 @@ class once(Generic[T]):  # noqa: N801 - used like `property`
         self.__doc__ = work.__doc__
 
     def __get__(self, of: Any, owner: object = None) -> T:
-        value = of.__dict__[self.name] = self.work(of)
+        value = self.work(of)
+        setattr(of, self.name, value)  # not by way of `__dict__`: that alone would make a dict of every object that is asked
         return value

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 
 from detent.diff.hedging import hedges
 from detent.diff.naming import CAPITAL_INSIDE, names_in, quotes_in
@@ -42,7 +43,13 @@ def is_code(text: str) -> bool:
     if not any(sign in text for sign in _CODE_SIGNS) and text[-1:] != ")":
         return False
     lines = [line for line in text[:20_000].split("\n", 2 * _MOST_LINES)[: 2 * _MOST_LINES] if line.strip()][:_MOST_LINES]
-    return bool(lines) and 2 * sum(_CODE_LINE.match(line[:300]) is not None for line in lines) >= len(lines) + (len(lines) == 1)
+    return bool(lines) and 2 * sum([_is_code_line(line[:300]) for line in lines]) >= len(lines) + (len(lines) == 1)
+
+
+@lru_cache(maxsize=512)
+def _is_code_line(line: str) -> bool:
+    """Kept for a while: answers to one prompt have most of their lines in common."""
+    return _CODE_LINE.match(line) is not None
 
 
 def without_code(text: str) -> str:
@@ -111,8 +118,7 @@ _KEPT = 2000
 
 def words(text: str) -> list[str]:
     """The words in small letters; each letter of a script without spaces is one."""
-    text = text.lower().replace("’", "'")
-    return (_ASCII_WORD if text.isascii() else WORD).findall(text)
+    return _ASCII_WORD.findall(text.lower()) if text.isascii() else WORD.findall(text.lower().replace("’", "'"))
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> float:
@@ -183,10 +189,13 @@ class Sentence:
         return (*self.figures, *self.quotes, *self.names)
 
 
-def sentences(text: str) -> list[Sentence]:
-    """The sentences and lines of a text that are not blank."""
+@lru_cache(maxsize=16)
+def sentences(text: str) -> tuple[Sentence, ...]:
+    """The sentences and lines of a text that are not blank. Kept for a while: an answer is read by detectors, by checks and as a source."""
     lines = [line for line in text.split("\n") if line]
-    return [sentence for line in lines for sentence in (_kept_line(line) if len(line) < _KEPT else _in_line(line))]
+    if len(text) < _KEPT:
+        return tuple(chain.from_iterable(map(_kept_line, lines)))
+    return tuple([sentence for line in lines for sentence in (_kept_line(line) if len(line) < _KEPT else _in_line(line))])
 
 
 def _in_line(text: str) -> tuple[Sentence, ...]:
@@ -224,23 +233,28 @@ def negations(text: str, found: Iterable[str]) -> int:
 
 def opposites(gone: Iterable[str], new: frozenset[str] | set[str]) -> list[tuple[str, str]]:
     """The words gone whose opposite is new, and that: one of the table, or the same stem with or without a prefix like `un-`."""
-    found = []
-    stems = {word[:5]: word for word in new if len(word) > 3 and word not in NEGATIONS}
-    denied = {base: word for word in new if (base := _base(word))}
-    for word in gone:
-        if word in NEGATIONS:
-            continue
-        against = OPPOSITES.get(word)
-        other = next(iter(against & new), None) if against else None
-        other = other or (denied.get(word[:5]) if len(word) > 3 else None) or stems.get(_base(word))
-        if other is not None:
-            found.append((word, other))
+    found = {word: next(iter(against)) for word in _OPPOSED.intersection(gone) if (against := OPPOSITES[word] & new)}
+    if denied := {base: word for word, base in _denied(new).items()}:
+        found = {word: denied[word[:5]] for word in gone if word[:5] in denied and _has_stem(word)} | found
+    if bases := _denied(gone):
+        stems = {word[:5]: word for word in new if _has_stem(word)}
+        found = {word: stems[base] for word, base in bases.items() if base in stems} | found
+    return list(found.items())
+
+
+_OPPOSED = frozenset(OPPOSITES)
+
+
+def _has_stem(word: str) -> bool:
+    return len(word) > 3 and word not in NEGATIONS
+
+
+def _denied(words: Iterable[str]) -> dict[str, str]:
+    """The words that a prefix denies, with the stems of what they deny."""
+    found = {}
+    for word in words:
+        if word.startswith(PREFIXES) and word not in NEGATIONS:
+            prefix = next(p for p in PREFIXES if word.startswith(p))
+            if len(word) > len(prefix) + 3:
+                found[word] = word[len(prefix) :][:5]
     return found
-
-
-def _base(word: str) -> str:
-    """The stem that a prefix denies, or nothing."""
-    if not word.startswith(PREFIXES) or word in NEGATIONS:
-        return ""
-    prefix = next(p for p in PREFIXES if word.startswith(p))
-    return word[len(prefix) :][:5] if len(word) > len(prefix) + 3 else ""

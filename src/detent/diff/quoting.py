@@ -13,5 +13,7 @@ def quote(text: str, most: int = 80) -> str:
 
 def listed(names: Sequence[str], most: int = 3) -> str | None:
     """The first of the names and how many more there are; None without any."""
-    shown = ", ".join(quote(name, 60) for name in names[:most])
-    return None if not names else shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    if not names:
+        return None
+    shown = ", ".join([quote(name, 60) for name in names[:most]])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

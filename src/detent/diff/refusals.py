@@ -74,7 +74,8 @@ _OTHERS = (
     r"\bnon\s+posso\s+(?:aiutar|rispondere|fornire|soddisfare)",
     r"\bnão\s+posso\s+(?:ajudar|responder|fornecer|atender)",
 )
-_REFUSAL = re.compile("|".join((*_ENGLISH, *_OTHERS)), re.IGNORECASE)
+# All begin where a word does, which is asked once for all. For small letters: where case does not count, every branch is tried everywhere.
+_REFUSAL = re.compile(r"\b" + either(*[branch.removeprefix(r"\b") for branch in (*_ENGLISH, *_OTHERS)]))
 _SIGNS = (
     *("n't", "not", "unable", "declin", "sorry", "refus", "comfort", "violat", "against", "outside", "inappropriate", "unethical"),
     *("rather", "breach", "beyond", "apolog", "pass", "as an ai"),

@@ -21,7 +21,7 @@ class Said:
         return self.text
 
     @once
-    def sentences(self) -> list[Sentence]:
+    def sentences(self) -> tuple[Sentence, ...]:
         """The sentences of the prose."""
         return prose.sentences(self.prose)
 

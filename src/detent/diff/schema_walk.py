@@ -41,8 +41,13 @@ class _Walk:
             raise Unreadable(f"no schema: a JSON {json_type(schema)}")
         if "$ref" in schema:
             yield from self.check(self.resolve(schema["$ref"]), value, at, depth + 1)
-        for rule in (_own, _objects, _arrays, _combined):
-            yield from rule(self, schema, value, at, depth)
+        yield from _own(schema, value, at)
+        if isinstance(value, dict):
+            yield from _objects(self, schema, value, at, depth)
+        elif isinstance(value, list):
+            yield from _arrays(self, schema, value, at, depth)
+        if not _COMBINING.isdisjoint(schema):
+            yield from _combined(self, schema, value, at, depth)
 
     def resolve(self, reference: Any) -> Any:
         """The part of the root that a local JSON pointer names (RFC 6901)."""
@@ -81,7 +86,7 @@ _LIMITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], bool], str]]
 """keyword -> what it measures (None: says nothing about this value), when it holds, and how a breach reads."""
 
 
-def _own(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: int) -> Iterator[str]:
+def _own(schema: dict[str, Any], value: Any, at: str) -> Iterator[str]:
     """What the schema asks of the value itself."""
     if "type" in schema:
         names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -91,16 +96,14 @@ def _own(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: int) -
         yield f"{at}: not the one value that is allowed"
     if isinstance(schema.get("enum"), list) and canonical(value) not in {canonical(one) for one in schema["enum"]}:
         yield f"{at}: none of the values that are allowed"
-    for keyword, (measure, holds, says) in _LIMITS.items():
+    for keyword, (measure, holds, says) in _LIMITS.items() if not _LIMITS.keys().isdisjoint(schema) else ():
         limit = schema.get(keyword)
         measured = measure(value) if json_type(limit) == "number" else None
         if measured is not None and not holds(measured, limit):
             yield f"{at}: {says} {limit}"
 
 
-def _objects(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: int) -> Iterator[str]:
-    if not isinstance(value, dict):
-        return
+def _objects(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str, depth: int) -> Iterator[str]:
     known = schema.get("properties")
     known = known if isinstance(known, dict) else {}
     required = schema.get("required")
@@ -117,14 +120,15 @@ def _objects(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: in
             yield from walk.check(rest, item, f"{at}.{name}", depth + 1)
 
 
-def _arrays(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: int) -> Iterator[str]:
-    if not isinstance(value, list):
-        return
+def _arrays(walk: _Walk, schema: dict[str, Any], value: list[Any], at: str, depth: int) -> Iterator[str]:
     first = schema.get("prefixItems")
     first = first if isinstance(first, list) else []
     for n, item in enumerate(value):
         wanted = first[n] if n < len(first) else schema.get("items", True)
         yield from walk.check(wanted, item, f"{at}[{n}]", depth + 1)
+
+
+_COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not"})
 
 
 def _combined(walk: _Walk, schema: dict[str, Any], value: Any, at: str, depth: int) -> Iterator[str]:

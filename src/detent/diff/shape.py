@@ -71,7 +71,12 @@ def _verbatim(text: str) -> Json | None:
     return _decoded(_VERBATIM, text)
 
 
+_BEGINS = frozenset('{["-0123456789tfn') | {""}
+
+
 def _decoded(decoder: json.JSONDecoder, text: str) -> Json | None:
+    if text.lstrip(" \t\n\r")[:1] not in _BEGINS:  # prose, for which an error with line and column would be made
+        return None
     try:
         return Json(decoder.decode(text), 0, len(text))
     except (ValueError, RecursionError):
@@ -112,12 +117,25 @@ def _json_in_prose(text: str, decoder: json.JSONDecoder) -> Json | None:
     return None
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # `json.dumps` would make one for each value
+
+
 def canonical(value: Any) -> str:
     """One text for equal JSON values: keys sorted, no white space."""
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except (ValueError, TypeError, RecursionError):
         return repr(type(value))
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two JSON values have the same canonical text."""
+    try:
+        if one != other:  # the cheap question comes first; true and 1 are equal for it
+            return False
+    except RecursionError:
+        pass  # it nests just as deep as can be read
+    return canonical(one) == canonical(other)
 
 
 def canonical_arguments(text: str) -> str:
@@ -197,11 +215,9 @@ def frame(text: str, found: Json | None) -> Frame | None:
     return Frame(text[: blocks[0].opens].strip(), core, text[blocks[-1].closes :].strip())
 
 
-def escapes(text: str) -> Counter[str]:
+def escapes(text: str) -> dict[str, int]:
     """The characters that the text spells as a literal backslash-u escape, surrogate pairs joined, with how often."""
-    if "\\u" not in text:
-        return Counter()
-    return Counter(_unescaped(m) for m in _ESCAPE.finditer(text))
+    return Counter(_unescaped(m) for m in _ESCAPE.finditer(text)) if "\\u" in text else {}
 
 
 def unescape(text: str) -> str:
@@ -236,15 +252,16 @@ def places(value: Any) -> dict[Path, Place]:
         place = found.get(path)
         if place is None:
             place = found[path] = Place()
-        place.types.add(json_type(here))
+        place.types.add(_TYPE_NAMES.get(type(here), "unknown"))
         place.values.append(here)
         if len(path) >= _DEEPEST:
             continue
         if isinstance(here, dict):
             place.objects += 1
-            waiting.extend(((*path, key), item) for key, item in here.items())
+            waiting.extend([((*path, key), item) for key, item in here.items()])
         elif isinstance(here, list):
-            waiting.extend(((*path, "[]"), item) for item in here)
+            items = (*path, "[]")
+            waiting.extend([(items, item) for item in here])
     return found
 
 
@@ -289,14 +306,24 @@ class KeyChanges:
 
 def compare_keys(before: dict[Path, Place], after: dict[Path, Place]) -> KeyChanges:
     """Keys gone, new, renamed, and values whose type changed. In a list of objects a key is missing once some item lacks what all had."""
-    missing = [p for p in before if _gone(p, before, after)]
-    added = [p for p in after if p and p[-1] != "[]" and p not in before and _objects(before, p[:-1])]
-    renamed = tuple(_renamings(missing, added, before, after))
+    if _as_often(before, after):
+        missing, added, renamed = list[Path](), list[Path](), tuple[tuple[Path, Path], ...]()
+    else:
+        missing = [p for p in before if _gone(p, before, after)]
+        added = [p for p in after if p and p[-1] != "[]" and p not in before and _objects(before, p[:-1])]
+        renamed = tuple(_renamings(missing, added, before, after))
     moved = {path for pair in renamed for path in pair}
     retyped = tuple(
         (path, _types(place), _types(after[path])) for path, place in before.items() if path in after and after[path].types - place.types
     )
     return KeyChanges(tuple(p for p in missing if p not in moved), tuple(p for p in added if p not in moved), renamed, retyped)
+
+
+def _as_often(before: dict[Path, Place], after: dict[Path, Place]) -> bool:
+    """The usual case: the same paths, and at each of them as many values and as many objects."""
+    return before.keys() == after.keys() and all(
+        len(place.values) == len((other := after[path]).values) and place.objects == other.objects for path, place in before.items()
+    )
 
 
 def _objects(found: dict[Path, Place], path: Path) -> int:

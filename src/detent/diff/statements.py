@@ -30,6 +30,7 @@ def spelled(words: Iterable[str]) -> dict[str, Statement]:
 
 SPELLED = frozenset(SPELLED_NUMBERS) | WEEKDAYS.keys() | MONTHS.keys()
 """Every word that `spelled` may find."""
+_LOOSE = frozenset(LOOSE_NUMBERS)  # `&` with the keys of a dict goes through the whole text's words in Python
 
 
 class _Given:
@@ -47,7 +48,7 @@ class _Given:
     def readings(self) -> frozenset[str]:
         """All readings of its dates and numbers, those written as words included."""
         known = {reading for sentence in prose.sentences(self.text) for found in sentence.figures for reading in also_stated(found)}
-        known.update(reading for word in self.words & LOOSE_NUMBERS.keys() for reading in LOOSE_NUMBERS[word])
+        known.update(reading for word in self.words & _LOOSE for reading in LOOSE_NUMBERS[word])
         return frozenset(known.union(spelled(self.words & SPELLED)))
 
     @once
@@ -62,6 +63,11 @@ _LONG = 50_000
 _MOST_KEPT = 2000
 
 
+def _together(sets: list[frozenset[str]]) -> frozenset[str]:
+    """Their union, which for one set alone is that set: `union` would copy it."""
+    return sets[0].union(*sets[1:]) if len(sets) > 1 else sets[0]
+
+
 class Known:
     """Texts as what another one's statements are held against."""
 
@@ -72,12 +78,12 @@ class Known:
     @once
     def words(self) -> frozenset[str]:
         """Their words in small letters."""
-        return self.given[0].words.union(*[text.words for text in self.given[1:]])
+        return _together([text.words for text in self.given])
 
     @once
     def readings(self) -> frozenset[str]:
         """All readings of their dates and numbers."""
-        return self.given[0].readings.union(*[text.readings for text in self.given[1:]])
+        return _together([text.readings for text in self.given])
 
     def lacking(self, sentence: prose.Sentence) -> tuple[Statement, ...]:
         """What a sentence states that stands in none of these texts. Kept for a while: answers to one prompt share sentences."""
