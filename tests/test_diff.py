@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detent import diff
-from detent.diff import BENIGN, CHANGES, Asked, change, changes, excerpt, words
+from detent.diff import BENIGN, CHANGES, Asked, change, changes, excerpt, letters, shape, words
 from detent.terms import Answer, Message, Prompt, ToolCall, Usage
 
 INVOICE = '{"vendor": "Café Noël", "total": 12.5, "items": [{"name": "tea", "price": 3}, {"name": "oil", "price": 9.5}]}'
@@ -347,3 +347,17 @@ def test_an_excerpt_keeps_the_change_and_what_stands_around_it() -> None:
 def test_an_excerpt_stops_after_some_changes_and_says_how_much_is_left() -> None:
     short = excerpt([("-", "a"), ("=", " "), ("+", "b"), ("=", " "), ("-", "cde")], changes=2)
     assert short == [("-", "a"), ("=", " "), ("+", "b"), ("~", "[4 more characters]")]
+
+
+@given(st.text(st.characters(max_codepoint=127)) | st.text())
+def test_a_table_of_bytes_finds_what_a_pattern_finds(said: str) -> None:
+    assert letters.alphanumerics(said) == re.findall(r"[^\W_]+", said)
+    assert letters.identifiers(said) == re.findall(r"\w+", said)
+    assert letters.packed(said) == re.sub(r"\s", "", said)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [(1, 1, True), (1, True, False), ([0], [False], False), ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True)]
+)
+def test_json_values_are_equal_by_their_text(one: object, other: object, same: bool) -> None:
+    assert shape.equal(one, other) is same

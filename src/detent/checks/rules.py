@@ -20,6 +20,9 @@ from detent.terms import CUT_OFF, Answer, Score, Unscored
 from detent.visible import HIDDEN
 
 _NO_KNOWN_GOOD = Unscored("no known-good answer to compare with")
+_NO_SCHEMA = Unscored("the request asks for no schema")
+_NO_JSON = Unscored("the known-good answer carries no JSON")
+_NO_REFERENCE = Unscored("the case has no reference")
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +124,7 @@ def json_schema(graded: Graded) -> Score | Unscored:
     """The whole text parses as JSON and follows the schema that the request asked for."""
     prompt, answer = graded.prompt, graded.answer
     if prompt.schema is None:
-        return Unscored("the request asks for no schema")
+        return _NO_SCHEMA
     if _is_call(answer):
         return _A_CALL
     found = whole_json(answer.text)
@@ -142,7 +145,7 @@ def same_keys(graded: Graded) -> Score | Unscored:
         return _NO_KNOWN_GOOD
     before, after = reading_of(known_good).keys, reading_of(answer).keys
     if before is None:
-        return Unscored("the known-good answer carries no JSON")
+        return _NO_JSON
     if _is_call(answer):
         return _A_CALL
     if after is None:
@@ -249,7 +252,7 @@ def _given(context: str, *said: str) -> Known:
 def matches_reference(graded: Graded) -> Score | Unscored:
     """The answer is the case's reference, or gives it as its final answer; see `reference.matches` for what counts as the same."""
     if graded.reference is None:
-        return Unscored("the case has no reference")
+        return _NO_REFERENCE
     if _is_call(graded.answer):
         return _A_CALL
     return _score("matches_reference", matches(graded.reference, graded.answer.text), f"not the reference, `{graded.reference[:40]}`")

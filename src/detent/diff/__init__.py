@@ -16,6 +16,7 @@ prose.py       code or prose, structure, sentences       statements.py   what a 
 numbers.py     dates and numbers                         naming.py       names, quotes, mail addresses
 hedging.py     phrases that hedge                        refusals.py     phrases that refuse
 language.py    which language                            vocabulary.py   lists of words
+letters.py     runs of letters and digits, white space
 
 What people see: words.py, the word diff; quoting.py, how a detail quotes.
 """

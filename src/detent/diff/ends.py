@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from detent.diff import prose
+from detent.diff.letters import identifiers
 from detent.diff.quoting import quote
 from detent.diff.reading import WORD, Reading, Two, content_lines
 from detent.diff.shape import FENCE, Frame, fenced
@@ -97,8 +98,8 @@ def _lines_added(before: list[str], after: list[str], *, last: bool, kept: Calla
     if kept is not None:
         same = kept()
     else:
-        words = Counter(word for line in before for word in WORD.findall(line))
-        both = words & Counter(word for line in after for word in WORD.findall(line))
+        words = Counter(word for line in before for word in identifiers(line))
+        both = words & Counter(word for line in after for word in identifiers(line))
         same = both.total() >= 0.8 * words.total()
     return quote(" ".join(extra)) if same else None
 
@@ -107,7 +108,7 @@ def _find_line(line: str, lines: list[str]) -> int | None:
     """Index of the first line equal to `line` or, without any, of the first that differs in a few words."""
     if line in lines:
         return lines.index(line)
-    words = WORD.findall(line)
+    words = identifiers(line)
     return next((i for i, other in enumerate(lines) if _alike(line, other, 0.8, words)), None)
 
 
@@ -115,7 +116,7 @@ def _alike(one: str, other: str, least: float, words: list[str] | None = None) -
     """Whether two texts share at least that part of their words (Sørensen-Dice over multisets); false when one is four times as long."""
     if len(one) > 4 * len(other) or len(other) > 4 * len(one):
         return False
-    a, b = words if words is not None else WORD.findall(one), WORD.findall(other)
+    a, b = words if words is not None else identifiers(one), identifiers(other)
     wanted = least * (len(a) + len(b))
     if not a or 2 * min(len(a), len(b)) < wanted:  # they can't share more than the shorter one has
         return False
@@ -229,7 +230,8 @@ _ARTEFACT = re.compile(
     ),
     re.MULTILINE,
 )
-_SIGNS = ("<", "[INST", "[/INST", "[E", "[DONE", "[STOP", "[PAD", "###", "END", "EOF", "STOP")
+_SIGNS = ("<", "###", "END", "EOF", "STOP")
+_IN_BRACKETS = ("[INST", "[/INST", "[E", "[DONE", "[STOP", "[PAD")
 _SPEAKING = ("Human:", "User:", "Assistant:", "Instruction:", "Input:", "System:", "Q:", "A:")
 _CLOSERS = re.compile(r"[\"'”’)\]}]+\s*\Z")
 _PARTNERS = {")": "(", "]": "[", "}": "{", "”": "“"}
@@ -255,7 +257,9 @@ def trailing_artefact(two: Two) -> str | None:
 
 def _may_be_marked(text: str) -> bool:
     """The cheap question that comes first: without any of these signs there is no such mark."""
-    return any(sign in text for sign in _SIGNS) or (":" in text and any(name in text for name in _SPEAKING))
+    if any(sign in text for sign in _SIGNS) or ("[" in text and any(sign in text for sign in _IN_BRACKETS)):
+        return True
+    return ":" in text and any(name in text for name in _SPEAKING)
 
 
 def _closer_too_many(two: Two) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from detent.diff.letters import alphanumerics
 from detent.diff.numbers import WEEKDAYS, Statement
 from detent.diff.vocabulary import words_of
 
-WORD = re.compile(r"[^\W_]+")
 # Two capitals in a row inside a sentence, or one after a word in small letters or a comma.
 # The space comes first, and not what stands before it: `re` jumps to spaces, and would try any other beginning at every character.
 _NAME = re.compile(r" (?<=[\w,;)] )([^\W\d_a-z][\w'-]*+(?: [^\W\d_a-z][\w'-]*+)*+)")
@@ -56,4 +56,4 @@ def _is_heading(line: str) -> bool:
 
 def flattened(text: str) -> str:
     """Small letters and digits with single spaces: how quotes are compared."""
-    return " ".join(WORD.findall(text.casefold()))
+    return " ".join(alphanumerics(text.casefold()))

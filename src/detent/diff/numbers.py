@@ -193,7 +193,7 @@ def _day_after_month(text: str, start: int) -> tuple[Statement, int] | None:
 def _date_at(text: str, start: int) -> tuple[Statement, int] | None:
     """The date or time that begins with this token, and where it ends."""
     found = _DATE.match(text, start)
-    readings = _date_readings(found) if found else frozenset[str]()
+    readings = _date_readings(found[0], found.lastgroup) if found else frozenset[str]()
     return (Statement("date", found[0], readings), found.end()) if found and readings else None
 
 
@@ -214,17 +214,18 @@ def also_stated(statement: Statement) -> Readings:
 _DIGITS = re.compile("[0-9]+")
 
 
-def _date_readings(found: re.Match[str]) -> Readings:
-    kind = found.lastgroup
+@lru_cache(maxsize=1024)
+def _date_readings(written: str, kind: str | None) -> Readings:
+    """Kept for a while: the dates of a context come again in all answers."""
     if kind in ("time", "hour"):
-        return _time_readings(found[0].lower())
+        return _time_readings(written.lower())
     if kind in ("iso", "cjk"):
-        year, month, day = (int(part) for part in re.findall("[0-9]+", found[0]))
+        year, month, day = (int(part) for part in _DIGITS.findall(written))
         return _dates((year, month, day))
     if kind == "plain":
-        one, other, year = (int(part) for part in re.findall("[0-9]+", found[0]))
+        one, other, year = (int(part) for part in _DIGITS.findall(written))
         return _dates((year, other, one), (year, one, other))
-    return _worded_readings(found[0])
+    return _worded_readings(written)
 
 
 def _worded_readings(written: str) -> Readings:
@@ -239,7 +240,7 @@ def _worded_readings(written: str) -> Readings:
 
 def _time_readings(written: str) -> Readings:
     """As minutes of a day: `2:30 pm` is 14:30, `2:30` may be either."""
-    parts = [int(part) for part in re.findall("[0-9]+", written)]
+    parts = [int(part) for part in _DIGITS.findall(written)]
     hour, minute = parts[0], parts[1] if len(parts) > 1 else 0
     if hour > 24 or minute > 59:
         return frozenset()

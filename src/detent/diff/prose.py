@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import chain
 
 from detent.diff.hedging import hedges
+from detent.diff.letters import alphanumerics
 from detent.diff.naming import CAPITAL_INSIDE, names_in, quotes_in
 from detent.diff.numbers import Statement, dates_and_numbers, plain
 from detent.diff.once import once
@@ -99,7 +100,7 @@ def marks(text: str) -> frozenset[str]:
 # ── words and sentences ─────────────────────────────────────────────────────────────────────────────────────────────
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:'[^\W_]+)?")
-_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
+_WITH_APOSTROPHE = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
 _END = re.compile(
     r"[.!?。！？]"
     + either(
@@ -118,7 +119,10 @@ _KEPT = 2000
 
 def words(text: str) -> list[str]:
     """The words in small letters; each letter of a script without spaces is one."""
-    return _ASCII_WORD.findall(text.lower()) if text.isascii() else WORD.findall(text.lower().replace("’", "'"))
+    text = text.lower()
+    if text.isascii():
+        return _WITH_APOSTROPHE.findall(text) if "'" in text else alphanumerics(text)
+    return WORD.findall(text.replace("’", "'"))
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> float:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from detent.diff import language, prose
+from detent.diff.letters import identifiers, packed
 from detent.diff.once import once
 from detent.diff.refusals import refuses
 from detent.diff.said import Said
@@ -106,12 +107,12 @@ class Reading(Said):
     @once
     def bag(self) -> Counter[str]:
         """The words of all lines, code included, as they are written."""
-        return Counter(word for line in self.lines for word in WORD.findall(line))
+        return Counter(identifiers("\n".join(self.lines)))
 
     @once
     def packed(self) -> str:
         """The text without any white space."""
-        return "".join(self.text.split())
+        return packed(self.text)
 
     @once
     def calls(self) -> Counter[tuple[str, str]]:

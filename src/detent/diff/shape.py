@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache, partial
 from typing import Any, NoReturn
@@ -238,8 +238,8 @@ def _unescaped(found: re.Match[str]) -> str:
 class Place:
     """All values at one path: their JSON types, the values, and how many of them are objects."""
 
-    types: set[str] = field(default_factory=set)
-    values: list[Any] = field(default_factory=list)
+    types: set[str]
+    values: list[Any]
     objects: int = 0
 
 
@@ -251,9 +251,10 @@ def places(value: Any) -> dict[Path, Place]:
         path, here = waiting.pop()
         place = found.get(path)
         if place is None:
-            place = found[path] = Place()
-        place.types.add(_TYPE_NAMES.get(type(here), "unknown"))
-        place.values.append(here)
+            place = found[path] = Place({json_type(here)}, [here])
+        else:
+            place.types.add(json_type(here))
+            place.values.append(here)
         if len(path) >= _DEEPEST:
             continue
         if isinstance(here, dict):

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from detent.diff import prose
-from detent.diff.naming import WORD, flattened
+from detent.diff.letters import alphanumerics
+from detent.diff.naming import flattened
 from detent.diff.numbers import LOOSE_NUMBERS, MONTHS, SPELLED_NUMBERS, WEEKDAYS, Statement, also_stated, plain
 from detent.diff.once import once
 
@@ -42,7 +43,7 @@ class _Given:
     @once
     def words(self) -> frozenset[str]:
         """Its words in small letters."""
-        return frozenset(WORD.findall(self.text.lower()))
+        return frozenset(alphanumerics(self.text.lower()))
 
     @once
     def readings(self) -> frozenset[str]:
@@ -104,5 +105,5 @@ class Known:
 
     def _says_word(self, word: str) -> bool:
         """A word of a name, its plural or possessive; a hyphen may part it."""
-        parts = WORD.findall(word)
+        parts = alphanumerics(word)
         return all(part in self.words or part.removesuffix("s") in self.words or part + "s" in self.words for part in parts)
