@@ -27,17 +27,20 @@ from detent.terms.evidence import (
     Spread,
     Tally,
     Unlike,
+    ValueTally,
     Verdict,
 )
 from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Phase
 from detent.terms.forecast import Forecast, Range
-from detent.terms.legs import Assignment, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
-from detent.terms.names import CHECK_NAMES, JUDGED_CHECKS, METRIC_NAMES, MetricRow
+from detent.terms.legs import Assignment, Begun, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
+from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
+from detent.terms.past import Past, PastMetric
 from detent.terms.pinfile import (
     BaselineStage,
     CanaryStage,
     CanaryStep,
     CheckRow,
+    DeclaredMetric,
     Dialect,
     Drill,
     FileTable,
@@ -53,15 +56,17 @@ from detent.terms.pinfile import (
     SoakStage,
     Version,
 )
+from detent.terms.power import Catch, GuardPower, LookPower, Power
 from detent.terms.recorded import RecordedExchange, RefusedRow
 from detent.terms.report import Cause, Report, ReportedCase, Status
 from detent.terms.requests import CUT_OFF, Answer, Endpoint, Head, Message, Prompt, ToolCall, Usage
-from detent.terms.rollouts import Decision, Held, Look, LookAt, Rollout, Verb
+from detent.terms.rollouts import Decision, Held, Look, LookAt, Rollout, Verb, Working
 
 __all__ = [
     "CHECK_NAMES",
     "CUT_OFF",
     "DURATION",
+    "FEEDBACK_NAMES",
     "JUDGED_CHECKS",
     "METRIC_NAMES",
     "OPEN_PHASES",
@@ -71,14 +76,17 @@ __all__ = [
     "Baseline",
     "BaselineEvidence",
     "BaselineStage",
+    "Begun",
     "Blessing",
     "Calibration",
     "CanaryStage",
     "CanaryStep",
     "Case",
+    "Catch",
     "Cause",
     "CheckRow",
     "Decision",
+    "DeclaredMetric",
     "Dialect",
     "Drill",
     "Endpoint",
@@ -92,6 +100,7 @@ __all__ = [
     "Forecast",
     "Guard",
     "GuardEvidence",
+    "GuardPower",
     "Head",
     "Held",
     "Intent",
@@ -100,14 +109,18 @@ __all__ = [
     "Leg",
     "Look",
     "LookAt",
+    "LookPower",
     "Manifest",
     "Message",
     "MetricRow",
     "Outcome",
     "Pair",
+    "Past",
+    "PastMetric",
     "Phase",
     "Pin",
     "Plan",
+    "Power",
     "Price",
     "Prompt",
     "Provider",
@@ -128,6 +141,7 @@ __all__ = [
     "Server",
     "ShadowEvidence",
     "ShadowStage",
+    "Side",
     "Slice",
     "SoakStage",
     "Spread",
@@ -140,9 +154,11 @@ __all__ = [
     "Unlike",
     "Unscored",
     "Usage",
+    "ValueTally",
     "Verb",
     "Verdict",
     "Version",
+    "Working",
     "micros",
     "parse_duration",
     "show_duration",

@@ -21,23 +21,58 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValueTally:
+    """Sealed units of one guard on a value in one share period and slice: units by log-1.02 bucket (`stats.sketch`), by arm."""
+
+    period: int
+    split: float
+    slice: str = ""
+    candidate: dict[int, int] = field(default_factory=dict)
+    stable: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardEvidence:
-    """All tallies of one guard, and how many of its sealed units could not be scored, by arm."""
+    """All tallies of one guard: `tallies` of a rate, `values` of a value. Sealed units that could not be scored are in neither.
+
+    Of `*_unscored` units something was said and nothing of it could be read; of `*_unsaid` ones nothing was said, as the metric has nothing
+    to do with them. `*_silent` units are among those tallied: nothing was said of them, and silence was counted as the metric has it.
+    """
 
     metric: str
     tallies: tuple[Tally, ...] = ()
+    values: tuple[ValueTally, ...] = ()
     candidate_unscored: int = 0
     stable_unscored: int = 0
+    candidate_silent: int = 0
+    stable_silent: int = 0
+    candidate_unsaid: int = 0
+    stable_unsaid: int = 0
 
     @property
     def candidate_units(self) -> int:
-        """Sealed candidate units."""
-        return sum(t.candidate_units for t in self.tallies)
+        """Sealed candidate units that were scored."""
+        return sum(t.candidate_units for t in self.tallies) + sum(sum(v.candidate.values()) for v in self.values)
 
     @property
     def stable_units(self) -> int:
-        """Sealed stable units."""
-        return sum(t.stable_units for t in self.tallies)
+        """Sealed stable units that were scored."""
+        return sum(t.stable_units for t in self.tallies) + sum(sum(v.stable.values()) for v in self.values)
+
+    @property
+    def candidate_heard(self) -> int:
+        """Scored candidate units of which something was said."""
+        return self.candidate_units - self.candidate_silent
+
+    @property
+    def stable_heard(self) -> int:
+        """Scored stable units of which something was said."""
+        return self.stable_units - self.stable_silent
+
+    @property
+    def heard_of(self) -> int:
+        """Units, of both arms, of which something was said. Without any, the guard has no data: neither harm nor safety."""
+        return self.candidate_heard + self.stable_heard
 
     @property
     def candidate_events(self) -> int:

@@ -45,7 +45,8 @@ class Flag:
     """What every gateway obeys for one route. `revision` is the store-wide counter at which this flag last changed.
 
     `split` is the share of units assigned to the candidate; `period` counts the share periods of the rollout (it grows with each change of
-    the split); `salt` is the rollout's secret. Without a rollout all of them are empty and every unit is on stable.
+    the split); `salt` is the rollout's secret; `control` is the share of units on stable that are compared with the candidate under a cache
+    of their own. Without a rollout all of them are empty and every unit is on stable.
     """
 
     route: str
@@ -54,6 +55,7 @@ class Flag:
     candidate: Version | None = None
     rollout: str | None = None
     split: float = 0.0
+    control: float = 0.0
     period: int = 0
     salt: str = ""
     shadow: float = 0.0

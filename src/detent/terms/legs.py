@@ -30,11 +30,15 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Unit + flag -> arm. `randomised` is False where no split was in force (static, forced, excluded): such units never count."""
+    """Unit + flag -> arm. `randomised` is False where no split was in force (static, forced, excluded): such units never count.
+
+    `control` marks a stable unit of the control slice.
+    """
 
     arm: Arm
     unit: Unit
     randomised: bool
+    control: bool = False
 
 
 class Role(StrEnum):
@@ -75,7 +79,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """Written before a leg is sent. `arm` is the arm assigned; `arm_served` differs after a fallback, and `why` says so."""
+    """Written before a leg is sent. `arm` is the arm assigned; `arm_served` differs after a fallback, and `why` says so.
+
+    `tenant` and `region` are what the app says of itself, for segments; `control`: the unit is in the control slice of stable.
+    `falls_back`: by the route's policy stable answers where a candidate fails; the same on both arms.
+    """
 
     leg: str
     exchange: str
@@ -104,13 +112,31 @@ class Intent:
     template: str
     api_version: str | None = None
     betas: tuple[str, ...] = ()
+    control: bool = False
+    tenant: str | None = None
+    region: str | None = None
+    falls_back: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """Written when the first byte of a good streamed answer is there: what is due before the last byte must not wait for the result.
+
+    Good is a status below 400; an answer that was not asked for as a stream comes whole, and its result says when. `first_byte_s` counts
+    from the sending of the leg, as in the result.
+    """
+
+    leg: str
+    at_us: int
+    first_byte_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """Written in the loop turn that sends a leg's last byte. None means not known, never zero; `parse` is None where no JSON was asked for.
 
-    `latency_s` and `first_byte_s` count from the sending of the leg. `repeats_call` is None for an answer that could not be read.
+    `latency_s` and `first_byte_s` count from the sending of the leg. `repeats_call` and
+    `unknown_tool` are None for an answer that could not be read; `language` is that of the user's words in the request.
     """
 
     leg: str
@@ -126,9 +152,11 @@ class Result:
     step: int | None = None
     tools_called: tuple[str, ...] = ()
     repeats_call: bool | None = None
+    unknown_tool: bool | None = None
     parse: Literal["ok", "invalid", "keys_missing"] | None = None
     refusal: bool | None = None
     answer_chars: int | None = None
+    language: str | None = None
     error: str | None = None
     request_body: bytes | None = None
     answer_body: bytes | None = None
@@ -136,7 +164,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What the app says of an answer or a session, afterwards. Joined to the arm that was recorded, by `exchange` or `session` (hashed)."""
+    """What the app says of an answer or a session, afterwards. Joined to the arm that was recorded, by `exchange` or `session` (hashed).
+
+    `comment` is redacted.
+    """
 
     id: str
     at_us: int
@@ -144,3 +175,4 @@ class Feedback:
     value: float
     exchange: str | None = None
     session: str | None = None
+    comment: str | None = None

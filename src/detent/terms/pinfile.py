@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 
 from detent.terms.durations import Seconds
+from detent.terms.names import MetricRow, Side
 
 
 class Dialect(StrEnum):
@@ -48,7 +49,12 @@ class Provider(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard(FileTable):
-    """A metric that the candidate may not worsen by more than the margin; exactly one of the two margins is set."""
+    """A metric that the candidate may not worsen. What must be proved has a margin, one of the two; harm needs none: it is any worsening
+    of a rate, and one beyond `tolerance_ratio` of a value, and a margin is only shown beside it.
+
+    `side` is the way in which the metric gets worse, if not the metric's own. Harm in a value (tokens, seconds) begins above
+    `tolerance_ratio` times stable's; in a rate it is any worsening.
+    """
 
     metric: str
     margin_ratio: float | None = None
@@ -56,6 +62,8 @@ class Guard(FileTable):
     action: Literal["roll_back", "hold"] = "roll_back"
     matures: Seconds = 120.0
     role: Literal["prove", "harm", "observe"] = "harm"
+    side: Side | None = None
+    tolerance_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,10 @@ class CanaryStep(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryStage(FileTable):
-    """The ramp, and when it ends as `not_proved`."""
+    """The ramp, and when it ends as `not_proved`.
+
+    `control` keeps a slice of stable as large as the candidate's, with a cache of its own: what latency and cost are compared with.
+    """
 
     steps: tuple[CanaryStep, ...] = (
         CanaryStep(share=0.05, at_least=48 * 3600.0),
@@ -113,6 +124,7 @@ class CanaryStage(FileTable):
         CanaryStep(share=0.50, at_least=24 * 3600.0),
     )
     at_most: Seconds = 14 * 86400.0
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +223,29 @@ class CheckRow(FileTable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredMetric(FileTable):
+    """A metric of the app's own, `[metrics.NAME]`, which it says by the feedback endpoint and guards may name.
+
+    A rate's event is the worse of true and false. `silence` is what a unit counts as of which nothing was said by the guard's maturity:
+    unknown (no outcome), good (users seldom complain), or bad (the good news has not come).
+    """
+
+    name: str
+    says: str = ""
+    kind: Literal["rate", "value"] = "rate"
+    level: Literal["request", "session"] = "session"
+    worse: Literal["higher", "lower"] = "higher"
+    silence: Literal["unknown", "good", "bad"] = "unknown"
+
+    @property
+    def row(self) -> MetricRow:
+        """The metric as a row beside Detent's own. A declared rate's event is the worse value, so more of it is always worse."""
+        side: Side = "less" if self.kind == "value" and self.worse == "lower" else "more"
+        bet: Literal["rate", "log"] = "rate" if self.kind == "rate" else "log"
+        return MetricRow(self.name, bet, self.level, self.says or f"the app's own `{self.name}`", source="feedback", side=side)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price(FileTable):
     """What a version costs, `[prices."provider/model"]`: USD per million tokens. `cached` input is priced like other input if not given."""
 
@@ -239,4 +274,5 @@ class Manifest(FileTable):
     plans: dict[str, Plan]
     checks: dict[str, CheckRow] = field(default_factory=dict)
     prices: dict[str, Price] = field(default_factory=dict)
+    metrics: dict[str, DeclaredMetric] = field(default_factory=dict)
     server: Server = Server()

@@ -25,9 +25,10 @@ class Endpoint(StrEnum):
 class Head:
     """What routing needs of a request, and no more. `session` and `user` are as sent (secret: hash before storing).
 
-    `opening` is a digest of system prompt and first user message; `template` one of system prompt, tools and parameters. `route` is what
-    the header `x-detent-route` asks for. `api_version` and `betas` are Anthropic's headers of these names: the API that the app was written
-    for, which a replay has to ask for again.
+    `opening` is a digest of system prompt and first user message; `continues` says that the version has answered in this conversation
+    before; `template` is a digest of system prompt, tools and parameters. `route` is what
+    the header `x-detent-route` asks for; `tenant` and `region` are what `x-detent-tenant` and `x-detent-region` say. `api_version` and
+    `betas` are Anthropic's headers of these names: the API that the app was written for, which a replay has to ask for again.
     """
 
     endpoint: Endpoint
@@ -41,9 +42,12 @@ class Head:
     opening: str = ""
     template: str = ""
     attempt: int = 0
+    continues: bool = False
     no_record: bool = False
     no_shadow: bool = False
     route: str | None = None
+    tenant: str | None = None
+    region: str | None = None
     api_version: str | None = None
     betas: tuple[str, ...] = ()
 
@@ -59,12 +63,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a request in neutral form. `tool_result_for` is the id of the call that this message answers."""
+    """One message of a request in neutral form. `tool_result_for` is the id of the call that this message answers; `failed` says that
+    the tool gave an error.
+    """
 
     role: str
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_result_for: str | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

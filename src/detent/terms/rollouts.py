@@ -7,7 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from detent.terms.flags import Phase
-from detent.terms.pinfile import Plan, Version
+from detent.terms.names import METRIC_NAMES, MetricRow
+from detent.terms.pinfile import DeclaredMetric, Plan, Price, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +28,14 @@ class LookAt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A planned look at the proof, which needs every proving guard non-inferior at the same look."""
+    """A planned look at the proof, which needs every proving guard non-inferior at the same look.
+
+    `watched_s` is where the rollout's count of watched seconds stood then.
+    """
 
     number: int
     at: datetime
+    watched_s: float = 0.0
     guards: tuple[LookAt, ...] = ()
 
     @property
@@ -55,8 +60,32 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """What a guard's bets take for usual, measured on stable's past and frozen before the units that they judge.
+
+    A wrong one costs power, never validity. `rate` of a rate; `centre` and `deviation` of ln(value); `thresholds` are P50, P90 and P99 of
+    a value. Units first exposed before share period `since` are not bet on: they are what it was measured on.
+    """
+
+    rate: float | None = None
+    centre: float | None = None
+    deviation: float | None = None
+    thresholds: tuple[float, ...] = ()
+    units: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """A change of version on its way. Plan, salt and base rates are frozen when it opens; `revision` is its compare-and-set counter."""
+    """A change of version on its way. Plan, salt, prices, declared metrics and working models (by metric) are frozen; `revision` is its
+    compare-and-set counter.
+
+    `watched_s` counts the seconds in which a controller looked after it; what a phase must serve is counted by it, so that neither a clock
+    that jumps nor a server that was off serves time. `*_watched_s` is where the count stood at that moment. None: nobody counts, and the
+    clock is taken at its word. `aa`: both arms are the pinned version, to try the machinery. `unproven` says who had it opened, and why,
+    although it could not prove anything, or promoted without proof. `entered_period` is the first share period of the phase and step it
+    is in.
+    """
 
     id: str
     route: str
@@ -72,13 +101,25 @@ class Rollout:
     canary_at: datetime | None = None
     split: float = 0.0
     period: int = 0
-    base_rates: dict[str, float] = field(default_factory=dict)
+    entered_period: int = 0
+    working: dict[str, Working] = field(default_factory=dict)
+    declared: dict[str, DeclaredMetric] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    watched_s: float | None = None
+    entered_watched_s: float = 0.0
+    canary_watched_s: float = 0.0
+    aa: bool = False
+    unproven: str = ""
     looks: tuple[Look, ...] = ()
     approved: tuple[str, ...] = ()
     held: Held | None = None
     reason: str = ""
     ended_at: datetime | None = None
     revision: int = 0
+
+    def metric(self, name: str) -> MetricRow:
+        """The metric of that name: Detent's own, or one that the pin file declared when the rollout opened. KeyError for no such metric."""
+        return METRIC_NAMES[name] if name in METRIC_NAMES else self.declared[name].row
 
     @property
     def proved(self) -> bool:
