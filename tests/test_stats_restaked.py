@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from detent.stats.sequential import log_e_rate, log_e_restaked
+from detent.stats.sequential import WEIGHTS, log_e_rate, log_e_restaked, rate_brackets, restaked_of
 from detent.terms import Tally
 
 SPLITS = (0.05, 0.25, 0.50, 0.95)  # the standard plan's canary and its soak
@@ -41,16 +41,35 @@ def looks_to_alarm(rng: np.random.Generator, harm_from: int | None, test: object
     return None
 
 
-def test_one_period_has_nine_tenths_of_the_stake_bet_and_a_tenth_in_hand() -> None:
+def test_one_period_has_most_of_the_stake_bet_and_a_twentieth_in_hand() -> None:
     told = [Tally(period=1, split=0.5, candidate_events=9, candidate_units=100, stable_events=2, stable_units=100)]
-    assert math.exp(log_e_restaked(told, 0.03)) == pytest.approx(0.9 * math.exp(log_e_rate(told, 0.03)) + 0.1)
+    assert math.exp(log_e_restaked(told, 0.03)) == pytest.approx(0.95 * math.exp(log_e_rate(told, 0.03)) + 0.05)
 
 
 def test_later_periods_are_bet_on_afresh() -> None:
     first = Tally(period=1, split=0.05, candidate_events=1, candidate_units=100, stable_events=60, stable_units=1900)
     second = Tally(period=2, split=0.25, candidate_events=20, candidate_units=100, stable_events=9, stable_units=300)
-    by_hand = 0.9 * math.exp(log_e_rate([first, second], 0.03)) + 0.05 * math.exp(log_e_rate([second], 0.03)) + 0.05
+    by_hand = 0.95 * math.exp(log_e_rate([first, second], 0.03)) + 0.025 * math.exp(log_e_rate([second], 0.03)) + 0.025
     assert math.exp(log_e_restaked([second, first], 0.03)) == pytest.approx(by_hand)
+
+
+def test_periods_that_are_still_to_come_change_nothing() -> None:
+    known = [
+        Tally(period=1, split=0.05, candidate_events=1, candidate_units=100, stable_events=60, stable_units=1900),
+        Tally(period=2, split=0.25, candidate_events=20, candidate_units=100, stable_events=9, stable_units=300),
+    ]
+    planned = np.array([(1, 100, 60, 1900), (20, 100, 9, 300), (0, 0, 0, 0), (0, 0, 0, 0)]).T
+    brackets = rate_brackets(*planned, split=SPLITS, base_rate=0.03)
+    assert restaked_of(brackets, np.log(WEIGHTS)) == pytest.approx(log_e_restaked(known, 0.03))
+
+
+def test_tallies_of_one_period_are_bet_on_as_one() -> None:
+    whole = Tally(period=1, split=0.05, candidate_events=3, candidate_units=100, stable_events=60, stable_units=1900)
+    parts = [
+        Tally(period=1, split=0.05, candidate_events=1, candidate_units=40, stable_events=50, stable_units=900),
+        Tally(period=1, split=0.05, candidate_events=2, candidate_units=60, stable_events=10, stable_units=1000),
+    ]
+    assert log_e_restaked(parts, 0.03) == pytest.approx(log_e_restaked([whole], 0.03))
 
 
 def test_nothing_known_says_nothing() -> None:

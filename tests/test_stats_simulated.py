@@ -51,8 +51,8 @@ def test_a_ramp_during_a_drift_condemns_nobody_unless_periods_are_pooled(bench: 
 def test_harm_is_found_within_the_median_of_the_bars(
     bench: Any, rng: np.random.Generator, base: float, candidate: float, most: int
 ) -> None:
-    # bar 2, with the 5 % for noise that section 4 allows
-    alarms = bench.alarms_on(rng, 500, base, candidate)
+    # bar 2, with the 5 % for noise that section 4 allows; the stake kept back for late harm costs 3 % of it
+    alarms = bench.alarms_on(rng, 1500, base, candidate)
     assert np.median(alarms) <= 1.05 * most
     assert bench.false_share(alarms) >= 0.95  # 3.1: power within 48 h is 96 to 100 %
 
@@ -73,6 +73,60 @@ def test_ten_shadow_fields_watched_live(bench: Any, rng: np.random.Generator) ->
     # 3.11: 1.1 % for ten unchanged fields; one field 5 -> 10 % always found
     assert bench.shadow_flagged(rng, 300, 0.05, fields=10) <= 0.05
     assert bench.shadow_flagged(rng, 300, 0.10, fields=1) >= 0.99
+
+
+# ── tokens, seconds, users who come back ────────────────────────────────────────────────────────────────────────────
+
+
+def test_longer_and_runaway_answers_are_found_within_the_median_of_the_bars(bench: Any, rng: np.random.Generator) -> None:
+    # bar 2: 550 for tokens alone, 660 and 260 with the bet on the limit beside it; 3.3 has 520, 647 and 219. Standard error 5 % at 200 runs
+    bets, usual = bench.value_bets, bench.value_bets.tokens()
+    both = [bets.tokens_bet(), bets.limit_bet()]
+    assert np.median(bets.alarms(rng, 200, usual, bets.tokens(1.12), both[:1])) <= 1.1 * 550
+    assert np.median(bets.alarms(rng, 200, usual, bets.tokens(1.12), both)) <= 1.1 * 660
+    assert np.median(bets.alarms(rng, 200, usual, bets.tokens(runaway=0.03), both)) <= 1.1 * 260
+    assert bench.false_share(bets.alarms(rng, 200, usual, usual, both)) <= 0.065  # 3.3: 3.0 %, standard error 1.2
+
+
+def test_a_slow_tail_and_slowness_all_over_are_found_within_the_median_of_the_bars(bench: Any, rng: np.random.Generator) -> None:
+    # bar 2: 470 and 440 for the three bets; 3.4 has 463 and 394, and 3.1 % false alarms where all latency swings over the day
+    bets, usual = bench.value_bets, bench.value_bets.seconds()
+    three = [bets.seconds_bet()]
+    assert np.median(bets.alarms(rng, 200, usual, bets.seconds(slow=0.053), three)) <= 1.1 * 470
+    assert np.median(bets.alarms(rng, 200, usual, bets.seconds(1.1), three)) <= 1.1 * 440
+    assert bench.false_share(bets.alarms(rng, 200, usual, usual, three, swing=0.3)) <= 0.065
+
+
+def test_a_user_bets_once_however_often_they_come_back(bench: Any, rng: np.random.Generator) -> None:
+    # 2.1: at a nominal 5 % a bet a session with a sticky label alarms in 11.8 %, with a fresh label in 1.5 %
+    found = bench.value_bets.returning(rng, 400)
+    assert found.per_user <= 0.05
+    assert found.fresh <= 0.05
+    assert found.per_session == pytest.approx(0.118, abs=0.05)
+
+
+# ── the default plan, through the controller's own decisions ────────────────────────────────────────────────────────
+
+
+def test_a_harmless_candidate_is_proved_at_the_first_look_and_promoted_at_the_end_of_the_ramp(bench: Any, rng: np.random.Generator) -> None:
+    found = bench.default_plan.outcomes(rng, 3)
+    assert (found.proved_first, found.promoted_soonest, found.promoted, found.rolled_back) == (1.0, 1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(("metric", "ratio"), [("keys_missing", 3.0), ("latency", 1.5), ("output_tokens", 0.7)])
+def test_harm_in_one_default_guard_ends_the_rollout_within_hours(bench: Any, rng: np.random.Generator, metric: str, ratio: float) -> None:
+    simulated = bench.default_plan.Simulation(rng, worse={metric: ratio})
+    assert simulated.run().rolled_back
+    assert simulated.hour <= 24
+    assert simulated.view().culprit.metric == metric
+
+
+def test_the_array_form_of_the_simulation_is_what_the_controller_computes(bench: Any, rng: np.random.Generator) -> None:
+    simulated = bench.default_plan.Simulation(rng)
+    while simulated.rollout.period < 3:
+        simulated.go_on()
+    simulated.go_on()
+    assert simulated.log_e[-1] == pytest.approx(simulated.view().log_e_all, rel=1e-9)
 
 
 # ── sample ratio ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 BASE = 1.02
 _LOG_BASE = math.log(BASE)
+_LOG_MIDDLE = math.log(2.0 / (1.0 + BASE))
 _OFFSET = 698
 """Shifts ceil(log_1.02 x) so that every bucket is >= 0 for values above 1.02^-698, about a millionth.
 
@@ -33,6 +34,13 @@ def bucket_value(index: int) -> float:
     if index < 0:
         raise ValueError(f"not a bucket of a sketch: `{index}`")
     return 2.0 / (1.0 + BASE) * BASE ** (index - _OFFSET) if index else 0.0
+
+
+def bucket_log(index: int) -> float:
+    """ln of a bucket's middle; bucket 0, with 0 itself in it, counts as about a millionth. ValueError below 0."""
+    if index < 0:
+        raise ValueError(f"not a bucket of a sketch: `{index}`")
+    return (index - _OFFSET) * _LOG_BASE + _LOG_MIDDLE
 
 
 def quantile(counts: Mapping[int, int], q: float) -> float | None:
