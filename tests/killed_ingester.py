@@ -34,7 +34,7 @@ from detent.store.journal import Journal
 from detent.store.spool import Spool, segments, spool_dirs
 from detent.store.state import State
 from detent.terms import Arm, Outcome, Role, UnitKind, Usage, utc
-from records import T0_US, intent, result, thumbs_down
+from records import T0_US, begun, intent, result, thumbs_down
 
 STEP_US = 10_000
 FEEDBACK_AFTER = 200
@@ -64,6 +64,7 @@ def write(roots: list[Path], time_file: Path, seed: int, stop: int) -> None:
     clock = Time(time_file)
     gateways = [[Spool(root, f"gw{number}", segment_bytes=30_000) for root in roots] for number in (1, 2)]
     under_way: list[tuple[int, str, int]] = []  # when, which leg, at which gateway
+    beginning: list[tuple[int, int, str, int]] = []  # when its first byte comes, when it was sent, the rest as above
     seen: list[tuple[str, str]] = []  # unit and exchange of every leg
 
     def say(gateway: int, entry: Any) -> None:
@@ -74,23 +75,36 @@ def write(roots: list[Path], time_file: Path, seed: int, stop: int) -> None:
         at_us = T0_US + number * STEP_US
         clock.write(at_us)
         seconds = (at_us - T0_US) / 1_000_000
+        for first in sorted(entry for entry in beginning if entry[0] <= at_us):
+            beginning.remove(first)
+            say(first[3], begun(first[2], seconds, (first[1] - T0_US) / 1_000_000))
         for ended in sorted(entry for entry in under_way if entry[0] <= at_us):
             under_way.remove(ended)
             outcome = Outcome.COMPLETE if rng.random() < 0.9 else Outcome.TIMED_OUT
             usage = Usage(output=rng.randrange(1, 400))
-            say(ended[2], result(ended[1], seconds, outcome, usage=usage, latency_s=rng.randrange(1, 40) / 4, answer_body=b"{}"))
+            more = {"latency_s": rng.randrange(1, 40) / 4, "language": rng.choice((None, "de", "fr"))}
+            say(ended[2], result(ended[1], seconds, outcome, usage=usage, answer_body=b"{}", **more))
         unit = f"u{number // 4 + rng.randrange(6)}"
         period = 1 + number // 150
         arm = Arm.CANDIDATE if Random(unit).random() < min(0.9, 0.2 * period) else Arm.STABLE
         kind = UnitKind.SESSION if int(unit[1:]) % 3 else UnitKind.REQUEST
         gateway, leg = rng.randrange(2), str(number)
         role = Role.MIRRORED if rng.random() < 0.1 else Role.SERVED
-        say(gateway, intent(leg, unit, seconds, arm=arm, period=period, unit_kind=kind, role=role, randomised=rng.random() < 0.95))
-        under_way.append((at_us + rng.randrange(1, 100) * STEP_US, leg, gateway))
+        who: dict[str, Any] = {
+            "user": f"h{number % 7}",
+            "tenant": rng.choice((None, "acme", "bolt")),
+            "control": Random(unit).random() > 0.8,
+        }
+        randomised = rng.random() < 0.95
+        say(gateway, intent(leg, unit, seconds, arm=arm, period=period, unit_kind=kind, role=role, randomised=randomised, **who))
+        lasts = rng.randrange(1, 100)
+        under_way.append((at_us + lasts * STEP_US, leg, gateway))
+        if rng.random() < 0.6:
+            beginning.append((at_us + rng.randrange(1, lasts + 1) * STEP_US, at_us, leg, gateway))
         seen.append((unit, f"ex_{leg}"))
         if number >= FEEDBACK_AFTER and rng.random() < 0.1:
             unit, exchange = seen[number - FEEDBACK_AFTER]
-            about = {"session": unit} if rng.random() < 0.5 else {"exchange": exchange}
+            about = rng.choice(({"session": unit}, {"exchange": exchange}, {"exchange": "ex_of_nobody"}))
             for gateway in rng.choice(((0,), (1,), (0, 1))):  # sometimes sent again, to the other one
                 say(gateway, thumbs_down(f"fb_{number}", seconds, **about))
         if _told(stop):

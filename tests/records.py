@@ -8,6 +8,7 @@ from typing import Any
 
 from detent.terms import (
     Arm,
+    Begun,
     Endpoint,
     Feedback,
     Guard,
@@ -82,6 +83,11 @@ def intent(leg: str, unit: str = "u1", seconds: float = 0.0, **more: Any) -> Int
     if more.get("arm") is Arm.CANDIDATE:
         values |= {"arm_served": Arm.CANDIDATE, "model": NEW.model}
     return replace(_INTENT, **values | more)
+
+
+def begun(leg: str, seconds: float, sent: float = 0.0) -> Begun:
+    """The first byte of a leg's stream, at so many seconds; the leg was sent at `sent`."""
+    return Begun(leg=f"le_{leg}", at_us=at(seconds), first_byte_s=seconds - sent)
 
 
 def result(leg: str, seconds: float = 1.0, outcome: Outcome = Outcome.COMPLETE, **more: Any) -> Result:

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from detent.errors import Conflict
 from detent.store import Store, open_store
+from detent.store.schema import SCHEMA_VERSION
 from detent.terms import Answer, Baseline, Calibration, Endpoint, Judgement, Pin, RecordedExchange, ToolCall, Usage, Version
 from processes import until
 from records import T0
@@ -136,11 +137,12 @@ def test_a_store_of_an_older_detent_gets_what_came_since_and_keeps_what_it_had(s
     with engine.begin() as c:  # as the schema before this one was
         c.execute(text("ALTER TABLE legs DROP COLUMN api_version"))
         c.execute(text("ALTER TABLE legs DROP COLUMN betas"))
+        c.execute(text("ALTER TABLE legs DROP COLUMN falls_back"))
         c.execute(text("UPDATE meta SET value = '1' WHERE name = 'schema'"))
     opened = open_store(store_url)
     assert opened.journal.latest("summarizer") == ()
     assert [p.exchange for p, _ in opened.state.pins("summarizer")] == ["ex_1"]
     opened.close()
     with engine.begin() as c:
-        assert c.scalar(text("SELECT value FROM meta WHERE name = 'schema'")) == "2"
+        assert c.scalar(text("SELECT value FROM meta WHERE name = 'schema'")) == str(SCHEMA_VERSION)
     engine.dispose()

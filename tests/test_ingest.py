@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ from sqlalchemy import select
 
 import killed_ingester
 from detent.errors import CouldNotRun
-from detent.evidence import UNSCORED_BUCKET, LabelCount
+from detent.evidence import CONTROL, SILENT_BAD_BUCKET, SILENT_GOOD_BUCKET, UNREAD_BUCKET, UNSCORED_BUCKET, LabelCount
 from detent.ingest import GRACE_US, Ingested, Ingester
+from detent.stats.sketch import bucket
 from detent.store import Store, open_store, schema
 from detent.store.spool import Entry, Spool, segments, spool_dirs
-from detent.terms import Arm, Exposure, Flag, Guard, Outcome, Phase, Role, UnitKind, Version, utc
-from records import NEW, T0, at, intent, result, rollout, thumbs_down
+from detent.terms import Arm, DeclaredMetric, Exposure, Flag, Guard, Outcome, Phase, Price, Role, UnitKind, Usage, Version, utc
+from records import NEW, OLD, T0, at, begun, intent, result, rollout, thumbs_down
 
 pytest_plugins = ("stores",)
 
 ERROR = Guard(metric="error", margin_abs=0.01, matures=60.0)
 RETRY = Guard(metric="tool_retry", margin_abs=0.01, matures=120.0)
 THUMBS = Guard(metric="thumbs_down", margin_abs=0.01, matures=60.0)
+HARD = Guard(metric="hard_failure", margin_ratio=1.5, matures=10.0)
 
 
 class Scene:
@@ -146,7 +149,68 @@ def test_a_leg_that_outlived_its_maturity_is_an_error_and_nothing_else_is_known_
     """Else a version that hangs would drop out of the counts, and what is left of its traffic would look fine."""
     scene.write(intent("a"))
     scene.ingest(200)
-    assert scene.labels() == {("error", "stable", 1): 1, ("tool_retry", "stable", UNSCORED_BUCKET): 1}
+    assert scene.labels() == {("error", "stable", SILENT_BAD_BUCKET): 1, ("tool_retry", "stable", UNSCORED_BUCKET): 1}
+
+
+def test_a_long_stream_is_no_hard_failure_although_its_result_comes_after_the_unit_is_sealed(store: Store, tmp_path: Path) -> None:
+    scene = Scene(store, tmp_path / "spool", HARD, ERROR)
+    scene.write(intent("a", stream=True), begun("a", 0.5), intent("b", "u2", stream=True, arm=Arm.CANDIDATE))
+    scene.ingest(1)
+    scene.ingester = scene.new_ingester()  # the intent is known from the journal alone
+    scene.write(begun("b", 4.0), begun("nobody", 5.0), intent("c", "u3", stream=True))
+    assert scene.ingest(5) == Ingested(entries=3, orphans=1)
+    scene.ingest(20)
+    hard = {key: n for key, n in scene.labels().items() if key[0] == "hard_failure"}
+    silent = ("hard_failure", "stable", SILENT_BAD_BUCKET)
+    assert hard == {("hard_failure", "stable", 0): 1, ("hard_failure", "candidate", 0): 1, silent: 1}
+    scene.write(result("a", 45, first_byte_s=0.5, latency_s=45.0))
+    scene.ingest(200)
+    assert scene.labels()["error", "stable", 0] == 1
+    assert scene.labels()["error", "candidate", SILENT_BAD_BUCKET] == 1, "a first byte is no answer"
+
+
+def test_a_stream_that_is_lost_with_its_gateway_had_begun_well(store: Store, tmp_path: Path) -> None:
+    """Within the ten seconds the ingester reads both that it began and that it was lost."""
+    scene = Scene(store, tmp_path / "spool", HARD, ERROR)
+    scene.write(intent("a", stream=True), begun("a", 0.5), intent("b", "u2", stream=True), begun("z", 2.0))
+    scene.gateway.close()
+    assert scene.ingest(3).lost == 2
+    (lost,) = store.journal.exchange("ex_a")
+    assert lost.result is not None
+    assert (lost.result.outcome, lost.result.first_byte_s) == (Outcome.LOST, 0.5)
+    scene.ingest(200)
+    assert scene.labels() == {("hard_failure", "stable", 0): 1, ("hard_failure", "stable", 1): 1, ("error", "stable", 1): 2}
+
+
+def test_a_refused_request_is_judged_by_the_policy_it_was_sent_under(store: Store, tmp_path: Path) -> None:
+    """Read by an ingester that has the intent from the journal."""
+    scene = Scene(store, tmp_path / "spool", ERROR)
+    scene.write(intent("a", falls_back=False), intent("b", "u2"), intent("c", "u3", arm=Arm.CANDIDATE, falls_back=False))
+    scene.ingest(1)
+    scene.ingester = scene.new_ingester()
+    scene.write(*(result(name, 2, Outcome.HTTP_ERROR, status=400) for name in "abc"))
+    scene.ingest(200)
+    assert scene.labels() == {("error", "stable", 1): 1, ("error", "stable", 0): 1, ("error", "candidate", 1): 1}
+
+
+def test_a_pass_may_end_after_some_batches_and_then_seals_and_buries_nothing(scene: Scene) -> None:
+    scene.ingester = scene.new_ingester(batch=4)
+    scene.write(*(entry for n in range(6) for entry in (intent(str(n), f"u{n}", n), result(str(n), n + 1))))
+    scene.write(intent("lost", "u_lost", 10))
+    scene.gateway.close()
+    scene.now = T0 + timedelta(hours=1)
+    passes = [scene.ingester.run_once(most_batches=1) for _ in range(5)]
+    assert [(done.entries, done.sealed, done.lost, done.drained) for done in passes] == [
+        (4, 0, 0, False),
+        (4, 0, 0, False),
+        (4, 0, 0, False),
+        (1, 4, 1, True),
+        (0, 4, 0, True),
+    ]
+    assert scene.ingester.run_once(most_batches=0).sealed == 0
+    scene.ingester.run_once()
+    assert sum(scene.labels().values()) == 14
+    assert spool_dirs(scene.root) == {}
 
 
 def test_a_spool_read_to_its_end_is_kept_as_long_as_its_writer_lives(scene: Scene) -> None:
@@ -183,7 +247,7 @@ def test_the_first_exposure_is_the_earliest_whichever_gateway_saw_it(scene: Scen
     assert scene.store.state.exposure("ro_1") == (Exposure(period=1, split=0.5, candidate=0, stable=1),)
     assert scene.store.state.users("ro_1") == (1, 1)
     scene.ingest(500)
-    assert scene.labels() == {("error", "stable", 1): 1, ("tool_retry", "stable", UNSCORED_BUCKET): 1}
+    assert scene.labels() == {("error", "stable", SILENT_BAD_BUCKET): 1, ("tool_retry", "stable", UNSCORED_BUCKET): 1}
 
 
 def test_a_session_on_two_routes_is_two_units(scene: Scene) -> None:
@@ -200,7 +264,8 @@ def test_feedback_reaches_its_unit_by_exchange_and_by_session(store: Store, tmp_
     scene.write(thumbs_down("f1", 10, exchange="ex_a"), thumbs_down("f2", 10, session="u2"), thumbs_down("f3", 99, session="u3"))
     scene.write(thumbs_down("f4", 10, session="nobody"), thumbs_down("f5", 10))
     scene.ingest(500)
-    assert scene.labels() == {("thumbs_down", "stable", 1): 1, ("thumbs_down", "candidate", 1): 1, ("thumbs_down", "stable", 0): 2}
+    silent = ("thumbs_down", "stable", SILENT_GOOD_BUCKET)
+    assert scene.labels() == {("thumbs_down", "stable", 1): 1, ("thumbs_down", "candidate", 1): 1, silent: 2}
 
 
 def test_feedback_sent_twice_counts_once(store: Store, tmp_path: Path) -> None:
@@ -211,6 +276,117 @@ def test_feedback_sent_twice_counts_once(store: Store, tmp_path: Path) -> None:
     scene.ingest(30)
     with store.state._db.read() as c:
         assert c.execute(select(schema.units.c.said)).all() == [(1,)]
+
+
+def test_feedback_about_nobody_is_counted_once_and_moves_nothing(store: Store, tmp_path: Path) -> None:
+    scene = Scene(store, tmp_path / "spool", THUMBS)
+    scene.write(intent("a"), intent("s", "u2", rollout=None, randomised=False))
+    forged = [thumbs_down("f1", 10, exchange="ex_forged"), thumbs_down("f2", 10, session="nobody"), thumbs_down("f3", 10)]
+    placed = [thumbs_down("f4", 10, exchange="ex_s"), thumbs_down("f5", 10, session="u2")]  # on record, in no rollout
+    scene.write(*forged, *placed, thumbs_down("f1", 12, exchange="ex_forged"))
+    assert scene.ingest(20) == Ingested(entries=8, unmatched=3)
+    scene.write(thumbs_down("f1", 21, exchange="ex_forged"), thumbs_down("f6", 21, exchange="ex_other"))
+    assert scene.ingest(22).unmatched == 1
+    assert store.state.unmatched_feedback() == 4
+    scene.ingest(500)
+    assert scene.labels() == {("thumbs_down", "stable", SILENT_GOOD_BUCKET): 1}
+
+
+def test_a_comment_is_kept_with_its_feedback(scene: Scene) -> None:
+    scene.write(intent("a"), thumbs_down("f", 10, exchange="ex_a", comment="too long"))
+    scene.ingest(20)
+    with scene.store.journal._db.read() as c:
+        assert c.execute(select(schema.feedback.c.comment)).scalars().all() == ["too long"]
+
+
+def test_a_rollout_counts_by_the_metrics_and_prices_that_it_opened_with(store: Store, tmp_path: Path) -> None:
+    """USD 0.5 a million of input: 2,000,000 tokens in two legs are a dollar."""
+    guards = (Guard(metric="solved", margin_ratio=1.5, matures=60.0), Guard(metric="session_cost", margin_ratio=1.2, matures=60.0))
+    opened = rollout(
+        *guards,
+        phase=Phase.CANARY,
+        declared={"solved": DeclaredMetric(name="solved", worse="lower")},
+        prices={f"openai/{OLD.model}": Price(name="-", input=0.5, output=1.0)},
+    )
+    store.state.open_rollout(opened, by="ann", at=T0)
+    spool = Spool(tmp_path / "spool", "gw1")
+    for name, seconds in (("a", 0), ("b", 5)):
+        spool.write(intent(name, seconds=seconds))
+        spool.write(result(name, seconds + 1, usage=Usage(input=1_000_000, output=0)))
+    spool.write(replace(thumbs_down("f", 9, session="u1"), metric="solved", value=0.0))
+    spool.write(intent("c", "u2"))
+    spool.write(result("c", 2))  # without any usage: what this session costs, nobody knows
+    now = [T0]
+    ingester = Ingester(store, tmp_path / "spool", lambda: now[0])
+    ingester.run_once()
+    now[0] = T0 + timedelta(seconds=500)
+    assert Ingester(store, tmp_path / "spool", lambda: now[0]).run_once().sealed == 4  # by another one, that has read no leg of it
+    counts = {(row.metric, row.bucket): row.n for row in store.state.label_counts("ro_1")}
+    unscored = {("solved", UNSCORED_BUCKET): 1, ("session_cost", UNREAD_BUCKET): 1}
+    assert counts == {("solved", 1): 1, ("session_cost", bucket(1.0)): 1} | unscored
+
+
+# ── slices ──
+
+
+def test_the_control_slice_is_counted_beside_all_of_stable(scene: Scene) -> None:
+    scene.write(intent("a", control=True), result("a"), intent("b", "u2"), result("b"))
+    scene.write(intent("c", "u3", arm=Arm.CANDIDATE), result("c"))
+    scene.ingest(500)
+    errors = {(row.slice, row.arm.value): row.n for row in scene.store.state.label_counts("ro_1") if row.metric == "error"}
+    assert errors == {("", "stable"): 2, (CONTROL, "stable"): 1, ("", "candidate"): 1}
+
+
+def test_segments_are_counted_apart_for_all_but_observed_guards(store: Store, tmp_path: Path) -> None:
+    observed = Guard(metric="fallback", margin_abs=0.01, matures=60.0, role="observe")
+    tokens = Guard(metric="output_tokens", margin_ratio=1.2, matures=60.0)
+    scene = Scene(store, tmp_path / "spool", ERROR, tokens, observed)
+    scene.write(intent("x", "u0", -10, user="known", rollout=None, randomised=False))
+    scene.write(intent("a", tenant="acme", user="known"), result("a", language="de", usage=Usage(output=100)))
+    scene.write(intent("b", "u2", tenant="acme", region="eu", user="fresh"), result("b", 2, Outcome.TIMED_OUT))
+    scene.write(intent("c", "u3", 3, user="fresh"), result("c", 400, language="fr"))  # known too late
+    scene.ingest(1000)
+    found = {(row.metric, row.slice, row.bucket): row.n for row in store.state.segment_counts("ro_1")}
+    assert found == {
+        ("error", "template=t", 0): 1,
+        ("error", "template=t", 1): 1,
+        ("error", "template=t", SILENT_BAD_BUCKET): 1,
+        ("error", "tenant=acme", 0): 1,
+        ("error", "tenant=acme", 1): 1,
+        ("error", "language=de", 0): 1,
+        ("error", "region=eu", 1): 1,
+        ("error", "returning=returning", 0): 1,
+        ("error", "returning=new", 1): 1,
+        ("error", "returning=new", SILENT_BAD_BUCKET): 1,
+        ("output_tokens", "template=t", bucket(100.0) // 8 * 8 + 4): 1,
+        ("output_tokens", "template=t", UNSCORED_BUCKET): 2,
+        ("output_tokens", "tenant=acme", bucket(100.0) // 8 * 8 + 4): 1,
+        ("output_tokens", "tenant=acme", UNSCORED_BUCKET): 1,
+        ("output_tokens", "language=de", bucket(100.0) // 8 * 8 + 4): 1,
+        ("output_tokens", "region=eu", UNSCORED_BUCKET): 1,
+        ("output_tokens", "returning=returning", bucket(100.0) // 8 * 8 + 4): 1,
+        ("output_tokens", "returning=new", UNSCORED_BUCKET): 2,
+    }
+    assert {row.slice for row in store.state.label_counts("ro_1")} == {""}, "a decision reads no segment"
+    assert store.state.label_counts("ro_1")[0].n == 1
+    assert {row.metric for row in store.state.label_counts("ro_1")} == {"error", "output_tokens", "fallback"}
+
+
+def test_a_dimension_with_too_many_values_ends_in_other(store: Store, tmp_path: Path) -> None:
+    """Else an app that sends a request's number for its tenant would fill the store."""
+    scene = Scene(store, tmp_path / "spool", ERROR)
+    for n in range(30):
+        scene.write(intent(f"a{n}", f"u{n}", n / 10, tenant=f"t{n:02}"), result(f"a{n}", 5))
+        if n == 14:
+            scene.ingest(100)  # sealed in two parts: who is known stays known
+    scene.ingest(500)
+    scene.write(intent("again", "v", 501, tenant="t03"), result("again", 502), intent("late", "w", 501, tenant="t29"), result("late", 502))
+    scene.ingest(1000)
+    tenants = {row.slice: row.n for row in store.state.segment_counts("ro_1") if row.slice.startswith("tenant=")}
+    assert len(tenants) == 21
+    assert tenants["tenant=t03"] == 2
+    assert tenants["tenant=other"] == 11
+    assert sum(tenants.values()) == 32
 
 
 def test_what_cannot_be_placed_is_counted_and_stops_nothing(scene: Scene) -> None:
@@ -297,11 +473,12 @@ def test_a_store_that_fails_loses_nothing(scene: Scene, monkeypatch: pytest.Monk
 
 def everything(store: Store) -> dict[str, Any]:
     """All that the ingester keeps, apart from the names of spools."""
-    kept = (schema.exposed, schema.units, schema.label_counts, schema.exposure_counts, schema.answered, schema.spools)
+    units = (schema.exposed, schema.units, schema.exposure_counts)
+    counts = (schema.label_counts, schema.segment_counts, schema.segment_values, schema.answered, schema.counters)
     found: dict[str, Any] = {"minutes": store.state.minute_sums("summarizer")}
     with store.state._db.read() as c:
-        for table in kept:
-            found[table.name] = sorted(tuple(row) for row in c.execute(select(table)))
+        for table in (*units, *counts, schema.spools):
+            found[table.name] = sorted((tuple(row) for row in c.execute(select(table))), key=repr)
     with store.journal._db.read() as c:
         for table, of_spool in ((schema.legs, "spool"), (schema.feedback, "origin"), (schema.bodies, "")):
             found[table.name] = sorted(
@@ -319,7 +496,11 @@ def end(store: Store, root: Path) -> None:
 
 def test_however_often_it_is_killed_every_entry_counts_once(new_store_url: Callable[[], str], tmp_path: Path) -> None:
     root, twin = tmp_path / "spool", tmp_path / "twin"
-    quick = (Guard(metric="error", margin_abs=0.01, matures=1.0), Guard(metric="output_tokens", margin_ratio=1.1, matures=0.5))
+    quick = (
+        Guard(metric="error", margin_abs=0.01, matures=1.0),
+        Guard(metric="output_tokens", margin_ratio=1.1, matures=0.5),
+        Guard(metric="hard_failure", margin_ratio=1.5, matures=0.4),
+    )
     url = new_store_url()
     disturbed, undisturbed = open_store(url), open_store(new_store_url())
     for store in (disturbed, undisturbed):
@@ -349,8 +530,14 @@ def test_however_often_it_is_killed_every_entry_counts_once(new_store_url: Calla
     assert units == len(found["exposed"]) > 50
     sealed = Counter[str]()
     for row in disturbed.state.label_counts("ro_1"):
-        sealed[row.metric] += row.n
-    assert sealed["error"] == sealed["output_tokens"] == units
+        sealed[row.metric] += row.n if row.slice == "" else 0
+    assert sealed["error"] == sealed["output_tokens"] == sealed["hard_failure"] == units
+    ends = [leg.result for leg in disturbed.journal.latest("summarizer", 100_000) if leg.result is not None]
+    assert {end.first_byte_s is None for end in ends if end.outcome is Outcome.LOST} == {True, False}, "some had begun, some had not"
     assert 0 < sealed["tool_retry"] == sealed["thumbs_down"] < units
+    assert disturbed.state.unmatched_feedback() > 0
+    slices = Counter(row.slice for row in disturbed.state.segment_counts("ro_1"))
+    assert {"language=de", "language=fr", "tenant=acme", "returning=new", "template=t"} <= slices.keys()
+    assert {row.slice for row in disturbed.state.label_counts("ro_1")} == {"", CONTROL}
     for store in (disturbed, undisturbed):
         store.close()

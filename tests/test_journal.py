@@ -13,11 +13,31 @@ import pytest
 from sqlalchemy import event, text
 
 from detent import wire
+from detent.evidence.past import Before
 from detent.evidence.units import UnitKey
+from detent.stats.sketch import bucket
 from detent.store import Store, open_store
 from detent.store.journal import Recorded
-from detent.terms import Answer, Arm, Endpoint, Feedback, Guard, Intent, Outcome, Result, Role, UnitKind, Usage, utc
-from records import at, intent, result, thumbs_down
+from detent.terms import (
+    Answer,
+    Arm,
+    DeclaredMetric,
+    Endpoint,
+    Feedback,
+    Guard,
+    Intent,
+    Outcome,
+    Past,
+    PastMetric,
+    Phase,
+    Price,
+    Result,
+    Role,
+    UnitKind,
+    Usage,
+    utc,
+)
+from records import OLD, T0, at, begun, intent, result, rollout, thumbs_down
 
 pytest_plugins = ("stores",)
 
@@ -35,9 +55,11 @@ FULL = Result(
     step=3,
     tools_called=("search", "search"),
     repeats_call=True,
+    unknown_tool=False,
     parse="keys_missing",
     refusal=False,
     answer_chars=7,
+    language="de",
     error="cut",
     request_body=b"\x00\xff",
     answer_body=b"",
@@ -46,7 +68,8 @@ FULL = Result(
 
 def test_a_leg_is_read_back_as_it_was_put(store: Store) -> None:
     other = intent("b", seconds=2, unit_kind=UnitKind.REQUEST, rollout=None, session=None, role=Role.FALLBACK, exchange="ex_a")
-    sent = intent("a", stream=True, user="h", endpoint=Endpoint.ANTHROPIC_MESSAGES, attempt=2)
+    sent = intent("a", stream=True, user="h", endpoint=Endpoint.ANTHROPIC_MESSAGES, attempt=2, control=True)
+    sent = replace(sent, tenant="acme", region="eu-1")
     store.journal.put([sent, other], [FULL])
     assert store.journal.exchange("ex_a") == (Recorded(sent, FULL), Recorded(other, None))
     assert store.journal.latest("summarizer") == (Recorded(other, None), Recorded(sent, replace(FULL, request_body=None, answer_body=None)))
@@ -85,7 +108,39 @@ def test_numbers_that_no_column_holds_are_not_known(store: Store) -> None:
 def test_what_is_unresolved_in_a_spool_or_was_found_lost(store: Store) -> None:
     sent = [intent(name, seconds=seconds) for seconds, name in enumerate("abcd")]
     store.journal.put(sent, [result("a"), result("b", 1, Outcome.LOST)], origins={"le_a": "s", "le_b": "s", "le_c": "s", "le_d": "other"})
-    assert [left.leg for left in store.journal.unresolved("s")] == ["le_b", "le_c"]
+    assert store.journal.unresolved("s") == [(sent[1], None), (sent[2], None)]
+
+
+def test_a_first_byte_is_kept_until_the_result_says_the_same(store: Store) -> None:
+    sent = [intent(name, seconds=seconds, stream=True) for seconds, name in enumerate("ab")]
+    first, second = begun("a", 0.5), begun("b", 1.25, 1)
+    store.journal.put(sent, origins={"le_a": "s", "le_b": "s"}, begun=[first, second, begun("nobody", 3)])
+    store.journal.put(begun=[first])
+    assert store.journal.unresolved("s") == [(sent[0], first), (sent[1], second)]
+    assert [known.result for known in store.journal.exchange("ex_a")] == [None], "it has not ended"
+    lost = result("a", 2, Outcome.LOST, first_byte_s=0.5)
+    ended = result("b", 3, first_byte_s=0.25)
+    store.journal.put(results=[lost, ended])
+    store.journal.put(begun=[begun("a", 9), begun("b", 9)])
+    assert store.journal.unresolved("s") == [(sent[0], first)], "as before a kill, so after it"
+    assert [known.result for name in ("ex_a", "ex_b") for known in store.journal.exchange(name)] == [lost, ended]
+
+
+def test_the_policy_of_the_route_is_kept_and_of_older_rows_taken_to_be_a_fallback(store: Store) -> None:
+    sent = [intent("a", falls_back=False), intent("b")]
+    store.journal.put(sent)
+    assert store.journal.intents({"le_a", "le_b"}) == {"le_a": sent[0], "le_b": sent[1]}
+    with store.journal._db.read() as c:
+        assert dict(c.execute(text("SELECT leg, falls_back FROM legs")).all()) == {"le_a": False, "le_b": None}
+
+
+def test_a_stream_under_way_is_no_failure_of_the_past(store: Store) -> None:
+    hard = Guard(metric="hard_failure", margin_ratio=1.5, matures=10.0)
+    sent = [intent(name, name, seconds, stream=True) for seconds, name in enumerate("abc")]
+    store.journal.put(sent, [result("a", 45, first_byte_s=0.5, latency_s=45.0)], begun=[begun("a", 0.5), begun("b", 1.5, 1)])
+    found = store.journal.past("summarizer", guards=[hard], at=utc(at(60)))
+    assert (found.metrics["hard_failure"].units, found.metrics["hard_failure"].events, found.legs) == (3, 1, 3)
+    assert found.lasts_s == 45.0
 
 
 def test_feedback_finds_its_units(store: Store) -> None:
@@ -260,17 +315,80 @@ def test_a_pair_has_both_answers(store: Store) -> None:
     assert (second.candidate_outcome, second.candidate_answer) == (Outcome.CONNECT_FAILED, b"")
 
 
-def test_base_rates_come_from_stable_traffic_alone(store: Store) -> None:
-    """10 sessions on stable, 2 with an error, 1 with thumbs down: Jeffreys 2.5 / 11 and 1.5 / 11."""
+# ── history ──
+
+
+def test_the_past_is_that_of_stable_traffic_alone(store: Store) -> None:
+    """10 sessions on stable, 2 with an error, 1 with thumbs down."""
     failing = {0, 1}
     sent = [intent(f"{n}", f"u{n}", n, rollout=None, randomised=False) for n in range(10)]
     ends = [result(f"{n}", n + 1, Outcome.TIMED_OUT if n in failing else Outcome.COMPLETE) for n in range(10)]
-    other = [intent("c", "u_c", 3, arm=Arm.CANDIDATE), intent("x", "u_x", 3, route="chat")]
-    store.journal.put([*sent, *other], [*ends, result("c", 4, Outcome.TIMED_OUT), result("x", 4, Outcome.TIMED_OUT)])
+    other = [intent("c", "u_c", 3, arm=Arm.CANDIDATE), intent("x", "u_x", 3, route="chat"), intent("o", "u_o", -9, model="before-that")]
+    failed = [result(name, 4, Outcome.TIMED_OUT) for name in "cxo"]
+    store.journal.put([*sent, *other], [*ends, *failed])
     store.journal.put(said=[thumbs_down("f1", 20, session="u7"), thumbs_down("f2", 20, session="u_c"), thumbs_down("f3", 20, exchange="?")])
     guards = [Guard(metric=metric, margin_ratio=1.5, matures=600.0) for metric in ("error", "thumbs_down", "latency")]
-    assert store.journal.base_rates("summarizer", guards) == pytest.approx({"error": 2.5 / 11, "thumbs_down": 1.5 / 11})
-    assert store.journal.base_rates("empty", guards) == {}
+    found = store.journal.past("summarizer", guards=guards, at=utc(at(3600)))
+    assert found == Past(
+        units=10,
+        seconds=9.0,
+        metrics={
+            "error": PastMetric(units=10, events=2, heard=10),
+            "thumbs_down": PastMetric(units=10, events=1, heard=1),
+            "latency": PastMetric(),
+        },
+        legs=10,
+        lasts_s=1.0,
+    )
+    assert store.journal.past("summarizer", guards=guards).metrics["thumbs_down"].units == 0, "nobody had ten minutes to complain"
+    assert store.journal.past("empty", guards=guards) == Past()
+
+
+def test_the_past_knows_declared_metrics_and_prices(store: Store) -> None:
+    store.journal.put([intent("a")], [result("a", usage=Usage(input=10, output=5))])
+    store.journal.put(said=[replace(thumbs_down("f", 2, exchange="ex_a"), metric="stars", value=4.0)])
+    guards = [Guard(metric=metric, margin_ratio=1.5) for metric in ("stars", "session_cost")]
+    declared = {"stars": DeclaredMetric(name="stars", kind="value", worse="lower")}
+    prices = {f"openai/{OLD.model}": Price(name="-", input=1.0, output=1.0)}
+    found = store.journal.past("summarizer", guards=guards, declared=declared, prices=prices)
+    assert found.metrics == {
+        "stars": PastMetric(units=1, heard=1, buckets={bucket(4.0): 1}),
+        "session_cost": PastMetric(units=1, heard=1, buckets={bucket(15e-6): 1}),
+    }
+
+
+def test_the_arms_users_are_compared_as_they_were_in_the_week_before(store: Store) -> None:
+    """Two users on the candidate, one of them new; one on stable, who had an error; an error of nine days ago is over."""
+    day = 86400.0
+    before = [
+        intent("a", "u1", -2 * day, user="h1", rollout=None, randomised=False),
+        intent("b", "u3", -3 * day, user="h3", rollout=None, randomised=False),
+        intent("old", "u1", -9 * day, user="h1", rollout=None, randomised=False),
+        intent("chat", "u1", -day, user="h1", route="chat", rollout=None, randomised=False),
+    ]
+    ends = [result("a", -2 * day + 1, latency_s=1.5), result("b", -3 * day + 1, Outcome.TIMED_OUT)]
+    ends += [result("old", -9 * day + 1, Outcome.TIMED_OUT), result("chat", -day + 1, Outcome.TIMED_OUT)]
+    during = [
+        intent("c", "u1", 1, user="h1", arm=Arm.CANDIDATE, unit_kind=UnitKind.USER),
+        intent("d", "u2", 2, user="h2", arm=Arm.CANDIDATE, unit_kind=UnitKind.USER),
+        intent("e", "u3", 3, user="h3", unit_kind=UnitKind.USER),
+    ]
+    store.journal.put([*before, *during], ends)
+    opened = rollout(phase=Phase.CANARY, canary_at=T0)
+    found = store.journal.before(opened)
+    assert replace(found[Arm.CANDIDATE], latency_s=None) == Before(units=1, errors=0, latency_s=None)
+    assert found[Arm.CANDIDATE].latency_s == pytest.approx(1.5, rel=0.011)
+    assert found[Arm.STABLE] == Before(units=1, errors=1, latency_s=None)
+    assert store.journal.before(replace(opened, id="ro_2")) == {}
+    assert store.journal.before(replace(opened, canary_at=None)) == {}
+    assert store.journal.users_before({"h1", "h2", "h3"}, at(0)) == {"h1", "h3"}
+    assert store.journal.users_before({"h1", "h2", "h3"}, at(-8 * day)) == {"h1"}
+
+
+def test_what_is_on_record_is_known_by_its_exchange_and_its_session(store: Store) -> None:
+    store.journal.put([intent("a", rollout=None, randomised=False)])
+    assert store.journal.known(exchanges={"ex_a", "ex_b"}, sessions={"u1", "u2"}) == {"ex_a", "u1"}
+    assert store.journal.known() == set()
 
 
 def test_the_questions_asked_all_the_time_are_answered_by_an_index(tmp_path: Path) -> None:
@@ -283,11 +401,12 @@ def test_the_questions_asked_all_the_time_are_answered_by_an_index(tmp_path: Pat
         store.journal.ungraded_pairs("ro_1", limit=5)
         store.journal.targets(sessions={"u1"})
         store.journal.latest("summarizer")
+        store.journal.users_before({"h1"}, 5)
         plans = []
         for sql, args in list(asked):
             if sql.startswith("SELECT"):
                 plans.append(" ".join(row[3] for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", args)))  # type: ignore[arg-type]
         assert c.execute(text("SELECT count(*) FROM legs")).scalar() == 0
-    for plan, index in zip(plans, ("legs_unresolved", "legs_mirrored", "legs_session", "legs_route"), strict=True):
-        assert f"USING INDEX {index}" in plan
+    for plan, index in zip(plans, ("legs_unresolved", "legs_mirrored", "legs_session", "legs_route", "legs_user"), strict=True):
+        assert f"INDEX {index}" in plan
         assert "SCAN legs" not in plan

@@ -139,7 +139,7 @@ def in_the_shadow(journey: Journey) -> None:
 def in_the_canary(journey: Journey) -> None:
     journey.place.acknowledged(journey.server)
     journey.callers.all([journey.server.url], 60)
-    until(lambda: journey.rollout.step == 1, "the second step")
+    journey.reaches(lambda rollout: rollout.step == 1 and bool(rollout.looks), "the second step, and a look at what was sealed by then")
     journey.place.acknowledged(journey.server)
     journey.kill_amid_traffic("canary", 30)
     journey.reaches(lambda rollout: rollout.phase is Phase.SOAK, "promotion")
@@ -180,7 +180,7 @@ def test_after_a_kill_the_rollout_stands_where_it_stood(journey: Journey, number
         assert kill.phase == "no rollout"
         return
     assert rollout.phase.value == kill.phase
-    for name in ("id", "phase", "step", "split", "period", "salt", "looks", "entered_at", "canary_at", "base_rates", "plan"):
+    for name in ("id", "phase", "step", "split", "period", "salt", "looks", "entered_at", "canary_at", "working", "plan"):
         assert getattr(again, name) == getattr(rollout, name), name
     if kill.phase == "canary":
         assert (rollout.step, rollout.split) == (1, 0.6)

@@ -15,13 +15,14 @@ import pytest
 from detent.store import spool as spools
 from detent.store.spool import START, Entry, Position, Spool, iter_spool, read_spool, segments, spool_dirs, spool_end, writer_alive
 from detent.terms import Usage
-from records import intent, result, thumbs_down
+from records import begun, intent, result, thumbs_down
 
 ENTRIES: list[Entry] = [
     intent("a", seconds=0),
     result("a", 1, usage=Usage(input=10, output=20), tools_called=("search",), request_body=b"\x00\xff\xd7{", answer_body="ü".encode()),
     thumbs_down("fb_1", 2, exchange="ex_a"),
-    intent("b", seconds=3),
+    intent("b", seconds=3, falls_back=False),
+    begun("b", 3.5, 3),
     result("b", 4),
 ]
 
@@ -41,7 +42,18 @@ def only_segment(spool: Spool) -> Path:
 def test_what_is_written_is_read_back_in_order(tmp_path: Path) -> None:
     spool = filled(tmp_path, ENTRIES)
     assert read_spool(spool.dir, START)[0] == ENTRIES
-    assert (spool.written, spool.dropped) == (5, 0)
+    assert (spool.written, spool.dropped) == (6, 0)
+
+
+def test_the_spool_of_an_older_detent_is_read(tmp_path: Path) -> None:
+    """It wrote nothing of first bytes, and of no policy: then stable stands in for a candidate that fails."""
+    spool = filled(tmp_path, [])
+    payload = spools.encode(intent("a"))[10:].replace(b',"falls_back":true', b"")
+    assert b"falls_back" not in payload
+    spool.write(intent("z"))
+    with only_segment(spool).open("ab") as file:
+        file.write(spools._HEADER.pack(b"\xff\xd7", len(payload), crc32(payload)) + payload)
+    assert read_spool(spool.dir, START)[0] == [intent("z"), intent("a")]
 
 
 def test_reading_goes_on_where_it_ended(tmp_path: Path) -> None:

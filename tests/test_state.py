@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,6 +31,7 @@ from detent.terms import (
     Rollout,
     Run,
     Verb,
+    Working,
     utc,
 )
 from records import NEW, OLD, T0, rollout
@@ -122,13 +125,31 @@ def test_a_watch_tells_a_change_of_flags_and_nothing_else(store: Store, store_ur
 
 def test_a_rollout_is_read_back_as_it_was_written(store: Store) -> None:
     opened = store.state.open_rollout(rollout(GUARD), by="ann", at=T0)
-    assert opened == rollout(GUARD, revision=1)
-    held = replace(opened, held=Held(reason="HeldByHuman", by="ann", since_at=T0), base_rates={"error": 0.01}, phase=Phase.CANARY)
+    assert opened == rollout(GUARD, revision=1, watched_s=0.0)
+    held = replace(
+        opened, held=Held(reason="HeldByHuman", by="ann", since_at=T0), working={"error": Working(rate=0.01)}, phase=Phase.CANARY
+    )
     stored = store.state.commit(opened, held, flag=None, decision=None, evidence=None, by="ann", what="hold", at=LATER)
     assert stored == replace(held, revision=2) == store.state.rollout("ro_1")
     assert store.state.rollouts() == store.state.rollouts(route="summarizer") == store.state.rollouts(open_only=True) == [stored]
     assert store.state.rollouts(route="chat") == []
     assert [(row.by, row.what, row.rollout) for row in store.state.audit(1)] == [("ann", "hold", "ro_1")]
+
+
+def test_watched_seconds_add_up_and_a_gap_counts_to_its_limit(store: Store) -> None:
+    store.state.open_rollout(rollout(GUARD), by="ann", at=T0)
+    counted = []
+    for seconds, most in ((0, 600.0), (5, 600.0), (10, 600.0), (2000, 600.0), (1000, 600.0), (1030, 600.0), (99_999, math.inf)):
+        store.state.look_after(["ro_1", "ro_2"], T0 + timedelta(seconds=seconds), most)
+        counted.append(store.state.rollouts(open_only=True)[0].watched_s)
+    assert counted == [0.0, 5.0, 10.0, 610.0, 610.0, 640.0, 640.0 + 98_969], "2000 -> 1000: the clock was set back"
+    store.state.look_after(["ro_1"], T0 + timedelta(seconds=99_999 - 60), math.inf)
+    store.state.look_after(["ro_1"], T0 + timedelta(seconds=99_999 + 5), math.inf)
+    counted.append(99_614.0)
+    assert store.state.rollout("ro_1").watched_s == counted[-1], "a server whose clock is a minute behind is no clock that was set back"
+    store.state.look_after(["ro_1"], T0 + timedelta(seconds=100_999), 0.0)
+    store.state.look_after([], T0, 600.0)
+    assert store.state.rollout("ro_1").watched_s == counted[-1]
 
 
 def test_an_unknown_rollout_is_named(store: Store) -> None:
@@ -194,6 +215,8 @@ def test_a_decision_is_kept_with_its_evidence(store: Store) -> None:
     ended = replace(opened, phase=Phase.ROLLED_BACK)
     store.state.commit(opened, ended, flag=None, decision=decision, evidence=b"\x00{}", by="detent", what="roll_back", at=LATER)
     assert store.state.decisions("ro_1") == [(decision, b"\x00{}")]
+    (decided,) = store.state.decided("ro_1")
+    assert decided.before == opened, "the rollout as it was, not as it became"
     assert store.state.decisions("ro_2") == []
 
 
@@ -345,3 +368,16 @@ def test_many_processes_may_make_a_store_at_once(tmp_path: Path) -> None:
     keys = {maker.communicate()[0] for maker in makers}
     assert [maker.returncode for maker in makers] == [0] * 4
     assert len(keys) == 1
+
+
+def test_a_store_that_was_taken_away_is_not_made_anew_by_a_connection(tmp_path: Path) -> None:
+    """Else a process that was about to write would leave an empty store in its place, and go on with that."""
+    store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
+    store.state._db.engine.dispose()
+    (tmp_path / "state.db").rename(tmp_path / "aside.db")
+    with pytest.raises(CouldNotRun, match="unable to open database file"):
+        store.state.rollouts()
+    with pytest.raises(sqlite3.OperationalError):
+        store.state.watch()
+    assert not (tmp_path / "state.db").exists()
+    store.close()

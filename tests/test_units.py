@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detent.evidence import UNSCORED_BUCKET, Metric, identity
+from detent.evidence import SILENT_BAD_BUCKET, SILENT_GOOD_BUCKET, UNREAD_BUCKET, UNSCORED_BUCKET, Metric, identity, metrics_of
 from detent.evidence.minutes import MinuteKey, MinuteSums, minute_sums
-from detent.evidence.units import Changes, Exposing, UnitFold, UnitKey, Units, base_rates, bucket_of, unit_of
+from detent.evidence.units import Changes, Exposing, UnitFold, UnitKey, Units, bucket_of, in_segments, segments_of, unit_of
 from detent.stats.sketch import bucket, quantile
-from detent.terms import Arm, Feedback, Guard, Intent, MetricRow, Outcome, Result, Role, UnitKind, Unscored, Usage
-from records import at, intent, result, thumbs_down
+from detent.terms import Arm, Begun, Feedback, Guard, Intent, MetricRow, Outcome, Price, Result, Role, UnitKind, Unscored, Usage
+from records import at, begun, intent, result, thumbs_down
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
@@ -24,8 +25,9 @@ METRICS: Mapping[str, Metric] = {
         Metric(row=MetricRow("error", "rate", "request", ""), of_result=lambda i, r: r.outcome is not Outcome.COMPLETE),
         Metric(row=MetricRow("retry", "rate", "session", ""), of_result=lambda i, r: r.repeats_call),
         Metric(
-            row=MetricRow("tokens", "value", "request", ""),
+            row=MetricRow("tokens", "log", "request", ""),
             of_result=lambda i, r: Unscored("no usage") if r.usage.output is None else float(r.usage.output),
+            fold="mean",
         ),
         Metric(
             row=MetricRow("thumbs_down", "rate", "session", ""),
@@ -41,7 +43,7 @@ Record = Intent | tuple[Intent, Result] | tuple[Feedback, UnitKey]
 
 
 def fold(*records: Record, guards: Mapping[str, Sequence[Guard]] = GUARDS, into: Units | None = None) -> Changes:
-    folding = UnitFold(into or Units(), guards, METRICS)
+    folding = UnitFold(into or Units(), guards, dict.fromkeys(guards, METRICS))
     for record in records:
         match record:
             case Intent():
@@ -196,12 +198,12 @@ FEEDBACK_GUARD = {"ro_1": [Guard(metric="thumbs_down", margin_abs=0.01, matures=
 @pytest.mark.parametrize(
     ("said", "label"),
     [
-        (None, 0),  # users seldom say anything: silence is the good sign
+        (None, SILENT_GOOD_BUCKET),  # users seldom say anything: silence is the good sign
         (thumbs_down("f", 30), 1),
-        (thumbs_down("f", 61), 0),  # past maturity
-        (thumbs_down("f", -1), 0),  # of a time before the first exposure
+        (thumbs_down("f", 61), SILENT_GOOD_BUCKET),  # past maturity
+        (thumbs_down("f", -1), SILENT_GOOD_BUCKET),  # of a time before the first exposure
         (replace(thumbs_down("f", 30), value=0.0), 0),
-        (replace(thumbs_down("f", 30), metric="stars"), 0),
+        (replace(thumbs_down("f", 30), metric="stars"), SILENT_GOOD_BUCKET),
     ],
 )
 def test_feedback(said: Feedback | None, label: int) -> None:
@@ -221,10 +223,11 @@ TOKENS = {"ro_1": [Guard(metric="tokens", margin_ratio=1.1)]}
     [
         ((100, 300), bucket(200.0)),  # the mean of a unit's legs
         ((100, None), bucket(100.0)),
-        ((None, None), UNSCORED_BUCKET),  # never 0
+        ((None, 100, None), bucket(100.0)),
+        ((None, None), UNREAD_BUCKET),  # never 0, and not as if nobody had answered
         ((), UNSCORED_BUCKET),
         ((0,), bucket(0.0)),
-        ((-5,), UNSCORED_BUCKET),
+        ((-5,), UNREAD_BUCKET),
     ],
 )
 def test_a_value_is_sealed_as_the_bucket_of_its_mean(counts: tuple[int | None, ...], label: int) -> None:
@@ -234,13 +237,193 @@ def test_a_value_is_sealed_as_the_bucket_of_its_mean(counts: tuple[int | None, .
 
 
 def test_no_number_is_no_value() -> None:
-    odd = {"tokens": Metric(row=MetricRow("tokens", "value", "request", ""), of_result=lambda i, r: float("nan"))}
-    folding = UnitFold(Units(), TOKENS, odd)
+    odd = {"tokens": Metric(row=MetricRow("tokens", "log", "request", ""), of_result=lambda i, r: float("nan"), fold="mean")}
+    folding = UnitFold(Units(), TOKENS, {"ro_1": odd})
     folding.intent(intent("a"))
     folding.result(intent("a"), result("a"))
     (row,) = folding.changes().running
-    assert bucket_of(row, odd["tokens"]) == UNSCORED_BUCKET
+    assert bucket_of(row, odd["tokens"]) == UNREAD_BUCKET
     assert bucket_of(row, None) == UNSCORED_BUCKET
+
+
+# ── how one outcome is made of all that was said ──
+
+
+def folded(metric: str, *ends: Result, said: Sequence[Feedback] = (), **prices: Price) -> int:
+    """The bucket of a session with a leg for each of these ends, and this feedback."""
+    metrics = metrics_of({}, {f"openai/{name}": price for name, price in prices.items()})
+    folding = UnitFold(Units(), {"ro_1": [Guard(metric=metric, margin_ratio=1.5, matures=600.0)]}, {"ro_1": metrics})
+    for end in ends:
+        sent = intent(end.leg.removeprefix("le_"), model="atlas")
+        folding.intent(sent)
+        folding.result(sent, end)
+    for word in said:
+        folding.feedback(word, U1)
+    (row,) = folding.changes().running
+    return bucket_of(row, metrics[metric])
+
+
+def test_a_session_is_as_long_as_its_last_step() -> None:
+    assert folded("session_steps", result("a", step=2), result("b", step=9), result("c", step=4)) == bucket(9.0)
+    assert folded("session_steps", result("a")) == UNSCORED_BUCKET
+
+
+def test_a_session_costs_what_its_legs_cost_together() -> None:
+    price = Price(name="-", input=1.0, output=4.0)
+    ends = [result(str(n), usage=Usage(input=1000, output=500)) for n in range(3)]
+    assert folded("session_cost", *ends, atlas=price) == bucket(0.009)  # 3 * (1,000 * 1 + 500 * 4) USD a million
+    failed = result("f", 2, Outcome.TIMED_OUT)
+    assert folded("session_cost", *ends, failed, atlas=price) == bucket(0.009), "a leg without an answer has no bill that is known"
+
+
+def test_a_session_with_a_leg_of_unknown_cost_has_none() -> None:
+    price = Price(name="-", input=1.0, output=4.0)
+    known, unknown = result("a", usage=Usage(input=1000, output=500)), result("b")
+    for ends in ((known, unknown), (unknown, known)):
+        assert folded("session_cost", *ends, atlas=price) == UNREAD_BUCKET, "half a bill is no small one"
+    assert folded("session_cost", known) == UNREAD_BUCKET
+
+
+@pytest.mark.parametrize(
+    ("metric", "unread", "read", "bucket_read"),
+    [
+        ("tool_retry", {"repeats_call": None}, {"repeats_call": True}, 1),
+        ("cached_share", {}, {"usage": Usage(input=400, cached=100)}, bucket(0.25)),
+    ],
+)
+def test_what_could_not_be_read_is_no_silence(metric: str, unread: dict[str, Any], read: dict[str, Any], bucket_read: int) -> None:
+    """A provider that never reports its usage looks like this; a request that a metric has nothing to do with looks like the last one."""
+    dumb, clear, failed = result("a", **unread), result("b", **read), result("c", 1, Outcome.TIMED_OUT)
+    assert folded(metric, dumb) == folded(metric, dumb, failed, dumb) == folded(metric, failed, dumb) == UNREAD_BUCKET
+    for order in permutations((dumb, clear, failed)):
+        assert folded(metric, *order) == bucket_read, "one leg that was read tells the outcome"
+    assert folded(metric, failed) == UNSCORED_BUCKET
+
+
+# ── the first byte ──
+
+HARD = Guard(metric="hard_failure", margin_ratio=1.5, matures=10.0)
+OWN = {"ro_1": metrics_of({}, {})}
+
+
+def hard_failure(*records: Intent | tuple[Intent, Begun | Result], guard: Guard = HARD) -> int:
+    """What the unit is sealed as."""
+    folding = UnitFold(Units(), {"ro_1": [guard]}, OWN)
+    for record in records:
+        match record:
+            case Intent():
+                folding.intent(record)
+            case (Intent() as sent, Begun() as began):
+                folding.begun(sent, began)
+            case (Intent() as sent, Result() as ended):
+                folding.result(sent, ended)
+    (row,) = folding.changes().running
+    return bucket_of(row, OWN["ro_1"][guard.metric])
+
+
+def test_a_long_good_answer_is_no_hard_failure() -> None:
+    """Its last byte comes long after the ten seconds in which its first one had to come."""
+    sent = intent("a", stream=True)
+    ended = result("a", 45, first_byte_s=0.4, latency_s=45.0)
+    assert hard_failure(sent, (sent, begun("a", 0.4)), (sent, ended)) == 0
+    assert hard_failure(sent, (sent, begun("a", 0.4))) == 0, "nor one that is still under way"
+    assert hard_failure(sent) == SILENT_BAD_BUCKET
+    assert hard_failure(sent, (sent, begun("a", 10.5)), (sent, ended)) == SILENT_BAD_BUCKET, "too late"
+    late = replace(HARD, matures=60.0)
+    assert hard_failure(sent, (sent, begun("a", 10.5)), guard=late) == 1
+    assert hard_failure(sent, (sent, begun("a", 0.4)), guard=replace(HARD, metric="error")) == SILENT_BAD_BUCKET, "no answer yet"
+
+
+def test_a_first_byte_of_no_unit_says_nothing() -> None:
+    folding = UnitFold(Units(), {"ro_1": [HARD]}, OWN)
+    folding.begun(intent("a", randomised=False), begun("a", 0.4))
+    folding.begun(intent("a"), begun("a", 0.4))
+    assert folding.changes() == Changes((), (), ())
+
+
+def test_a_unit_that_is_moved_to_an_earlier_leg_keeps_what_was_said_on_either_arm() -> None:
+    """Read late, sent first. To move only those of which nothing was said would choose a unit's arm by its outcome."""
+    for arms in ((Arm.STABLE, Arm.CANDIDATE), (Arm.CANDIDATE, Arm.STABLE)):
+        later = intent("b", seconds=8, period=2, arm=arms[1])
+        for failed in (False, True):
+            word = result("b", 15, Outcome.TIMED_OUT if failed else Outcome.COMPLETE)
+            before = stored(fold(later, (later, word)))
+            after = stored(fold(intent("a", seconds=1, period=1, arm=arms[0]), into=before), before)
+            assert (after.exposed[U1].arm, after.exposed[U1].period, after.running[U1]["error"].due_us) == (arms[0], 1, at(11))
+            assert labels(after)["u1", "error"] == int(failed), "said by the maturity that it had, and kept"
+
+
+def said_of_task(*done: bool) -> list[Feedback]:
+    return [Feedback(id=str(n), at_us=at(n + 1), metric="task_done", value=float(value)) for n, value in enumerate(done)]
+
+
+def test_a_task_that_was_done_in_the_end_is_done() -> None:
+    assert folded("not_done", result("a"), said=said_of_task(False, False, True)) == 0
+    assert folded("not_done", result("a"), said=said_of_task(False)) == 1
+    assert folded("not_done", result("a")) == SILENT_BAD_BUCKET
+
+
+def test_sums_do_not_depend_on_the_order_of_reading() -> None:
+    """0.1 + 0.2 + 0.3 is another number than 0.3 + 0.2 + 0.1, and near the edge of a bucket another bucket."""
+    ended = [result(str(n), latency_s=seconds) for n, seconds in enumerate((0.1, 0.2, 0.3, 1e-5, 1234.567))]
+    totals = set()
+    for order in permutations(ended):
+        metrics = {"ro_1": metrics_of({}, {})}
+        folding = UnitFold(Units(), {"ro_1": [Guard(metric="latency", margin_ratio=1.5, matures=600.0)]}, metrics)
+        folding.intent(intent("0"))
+        for end in order:
+            folding.result(intent(end.leg.removeprefix("le_")), end)
+        (row,) = folding.changes().running
+        totals.add(row.total)
+    assert len(totals) == 1
+    assert totals.pop() == pytest.approx(1235.16701, abs=1e-8)
+
+
+# ── segments ──
+
+
+def test_a_unit_keeps_the_segments_of_its_first_exposure() -> None:
+    early = intent("a", seconds=1, tenant="acme", region="eu", template="0123456789abcdef", user="h1")
+    late = intent("b", seconds=2, tenant="other", template="f" * 32, user="h2")
+    known = {"h1": True, "h2": False}
+    for order in ((early, late), (late, early)):
+        folding = UnitFold(Units(), GUARDS, {"ro_1": METRICS}, lambda sent: known[sent.user or ""])
+        for sent in order:
+            folding.intent(sent)
+        (unit,) = folding.changes().exposed
+        assert segments_of(unit, at(10)) == [
+            ("template", "0123456789ab"),
+            ("tenant", "acme"),
+            ("region", "eu"),
+            ("returning", "returning"),
+        ]
+
+
+def test_a_unit_speaks_the_language_that_was_heard_first_and_by_then() -> None:
+    one, two = intent("a"), intent("b", seconds=1)
+    german, english = result("a", 9, language="de"), result("b", 5, language="en")
+    for order in (((one, german), (two, english)), ((two, english), (one, german))):
+        (unit,) = fold(one, two, *order).exposed
+        assert ("language", "en") in segments_of(unit, at(5))
+        assert "language" not in dict(segments_of(unit, at(4))), "nobody knew it when the unit was sealed"
+
+
+def test_what_is_not_known_is_no_segment() -> None:
+    (unit,) = fold(intent("a", template="")).exposed
+    assert segments_of(unit, at(100)) == []
+    (other,) = fold(intent("a", tenant="acme")).exposed
+    assert segments_of(other, at(100)) == [("template", "t"), ("tenant", "acme")]
+
+
+def test_only_stable_units_are_in_the_control_slice() -> None:
+    first, second = fold(intent("a", control=True)).exposed, fold(intent("a", arm=Arm.CANDIDATE, control=True)).exposed
+    assert [unit.control for unit in (*first, *second)] == [True, False]
+
+
+def test_a_segment_counts_values_in_every_eighth_bucket() -> None:
+    found = [in_segments(b, METRICS["tokens"]) for b in (UNSCORED_BUCKET, 0, 1, 7, 8, 15, 16, 1000)]
+    assert found == [-1, 0, 4, 4, 12, 12, 20, 1004]
+    assert [in_segments(b, METRICS["error"]) for b in (UNSCORED_BUCKET, 0, 1, 2, 3)] == [-1, 0, 1, 2, 3]
 
 
 @st.composite
@@ -256,7 +439,9 @@ def traffic(draw: st.DrawFn) -> list[Record]:
         if draw(st.booleans()):
             # Ends long before or long after any maturity, as the merged reading of the spools sees to.
             ended = draw(st.sampled_from([Outcome.COMPLETE, Outcome.TIMED_OUT]))
-            records.append((sent, result(str(number), draw(st.sampled_from([60, 500])), ended, repeats_call=draw(st.booleans()))))
+            ends_at = draw(st.sampled_from([60, 500]))
+            more: dict[str, Any] = {"repeats_call": draw(st.booleans()), "language": draw(st.sampled_from([None, "de", "en"]))}
+            records.append((sent, result(str(number), ends_at, ended, **more)))
     return records
 
 
@@ -284,26 +469,6 @@ def test_batches_and_the_order_of_legs_change_nothing(records: list[Record], ord
         cell[0] += 1
         cell[1] += unit.saw_candidate
     assert {key: cell for key, cell in exposing.items() if cell != [0, 0]} == counted
-
-
-# ── base rates ──
-
-
-def test_base_rates_are_rates_of_units_not_of_requests() -> None:
-    """20 sessions of 2 requests; 3 sessions have an error in one of them: (3 + 1/2) / (20 + 1), not 3/40."""
-    guards = [*GUARDS["ro_1"], *TOKENS["ro_1"], *FEEDBACK_GUARD["ro_1"], Guard(metric="charm", margin_abs=0.1)]
-    legs: list[tuple[Intent, Result | None]] = []
-    for session in range(20):
-        for turn in range(2):
-            name = f"{session}.{turn}"
-            sent = intent(name, f"u{session}", seconds=turn, rollout=None, randomised=False)
-            failed = session < 3 and turn == 1
-            legs.append((sent, result(name, 2, Outcome.TIMED_OUT if failed else Outcome.COMPLETE)))
-    mirrored = intent("m", "u0", role=Role.MIRRORED)
-    legs += [(mirrored, result("m", 2, Outcome.TIMED_OUT)), (intent("open", "u1", seconds=3), None)]
-    found = base_rates(legs, [(thumbs_down("f", 5), "u7")], guards, METRICS)
-    assert found == pytest.approx({"error": 3.5 / 21, "retry": 0.5 / 21, "thumbs_down": 1.5 / 21})
-    assert base_rates([], [], guards, METRICS) == {}
 
 
 # ── minute sums ──

@@ -256,6 +256,15 @@ def test_a_prompt_cache_key_is_never_identity() -> None:
     assert (read.session, read.user) == (None, None)
 
 
+@pytest.mark.parametrize("name", ["tenant", "region"])
+def test_what_an_app_says_of_itself_is_a_sane_word_or_nothing(name: str) -> None:
+    for said in ("acme", "eu-west-1", "a.B_9", "x" * 64):
+        assert getattr(head(headers={f"x-detent-{name}": said}), name) == said
+    for said in ("", "x" * 65, "two words", "ada@example.com", "a=b", "a,b", "naïve", "a\tb"):
+        assert getattr(head(headers={f"x-detent-{name}": said}), name) is None, said
+    assert getattr(head(), name) is None
+
+
 # ── digests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -287,6 +296,22 @@ def test_the_cache_mark_of_an_image_does_not_count_in_the_opening() -> None:
 def test_an_image_counts_in_the_opening() -> None:
     one, two = ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}] for url in ("data:1", "data:2"))
     assert opening(one) != opening(two)
+
+
+@pytest.mark.parametrize("at", [CHAT, MESSAGES])
+def test_a_conversation_continues_once_it_was_answered(at: Endpoint) -> None:
+    asked, said = {"role": "user", "content": "Hi \ud83d"}, {"role": "assistant", "content": [{"type": "text", "text": "Hello"}]}
+    answered: list[list[Any]] = [
+        [asked, said, asked],
+        [SYSTEM, asked, asked, said, {"role": "tool", "content": "7", "tool_call_id": "c"}],
+    ]
+    for messages in answered:
+        assert head({"messages": messages}, at=at).continues
+    unanswered: list[list[Any]] = [[], [asked], [SYSTEM, asked, asked], [asked, {"role": "assistant", "content": "{"}]]
+    for messages in unanswered:
+        assert not head({"messages": messages}, at=at).continues, "the last one begins the answer that is asked for"
+    odd: list[Any] = [None, 7, "x", [7, None], [{"role": ["assistant"]}, asked], {"role": "assistant"}]
+    assert not any(head({"messages": messages}, at=at).continues for messages in odd)
 
 
 @pytest.mark.parametrize(

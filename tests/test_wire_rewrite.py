@@ -39,6 +39,27 @@ def test_a_lone_surrogate_of_a_javascript_client_goes_through_as_it_came() -> No
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
+        (b'{"model":"m","n":1}', b'{"prompt_cache_key":"own()","model":"v","n":1}'),
+        (b'{"n":1, "model" : "m"}', b'{"n":1, "prompt_cache_key":"own()","model" : "v"}'),
+        (b'{"prompt_cache_key" : "app\\u0031","model":"m"}', b'{"prompt_cache_key" : "own(app1)","model":"v"}'),
+        (b'{"model":"m","prompt_cache_key":null}', b'{"model":"v","prompt_cache_key":"own()"}'),
+        (b'{"model":"m","prompt_cache_key":7}', b'{"model":"v","prompt_cache_key":7}'),
+        (
+            b'{"model":"m","stream":true,"metadata":{"prompt_cache_key":"not this"}}',
+            b'{"prompt_cache_key":"own()","model":"v","stream":true,"metadata":{"prompt_cache_key":"not this"},'
+            b'"stream_options":{"include_usage":true}}',
+        ),
+    ],
+)
+def test_a_cache_of_its_own_is_asked_for_and_nothing_else_changes(sent: bytes, expected: bytes) -> None:
+    assert rewrite(CHAT, sent, model="v", ask_usage=True, cache_key=lambda own: f"own({own})") == expected
+    untouched = rewrite(MESSAGES, sent, model="v", ask_usage=True, cache_key=lambda own: f"own({own})")
+    assert untouched == sent.replace(b'"m"', b'"v"'), "Anthropic has no such member"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
         (b'{"model":"m","stream":true}', b'{"model":"v","stream":true,"stream_options":{"include_usage":true}}'),
         (b'{"stream":true , "model": "m" }\n', b'{"stream":true , "model": "v","stream_options":{"include_usage":true} }\n'),
         (b'{"stream_options":null,"model":"m","stream":true}', b'{"stream_options":{"include_usage":true},"model":"v","stream":true}'),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from detent import wire
+from detent.diff import language
 from detent.errors import InvalidInput
 from detent.terms import Answer, Endpoint, Outcome, Prompt, Result, Usage
 from detent.wire.sse import SseEvent, write_event
@@ -30,6 +31,9 @@ RAW_CHARS = 8_000
 READ_BYTES = 8 * 1024 * 1024
 """Bodies above this are neither collected nor read: one answer must not hold up all others for the time its parse takes."""
 
+
+LANGUAGE_CHARS = 300
+"""How much of the user's words tells their language: it is read in the gateway's loop, between others' requests, in 40 µs."""
 
 UNREAD = "not read, for a defect in reading"
 
@@ -110,9 +114,11 @@ def read(endpoint: Endpoint, request: bytes, heard: Heard, leg: str) -> tuple[Re
         step=None if prompt is None else prompt.step,
         tools_called=() if full is None else tuple(call.name for call in full.tool_calls),
         repeats_call=None if full is None or prompt is None else repeats_call(prompt, full),
+        unknown_tool=None if full is None or prompt is None else unknown_tool(prompt, full),
         parse=None if full is None or prompt is None else parse(prompt, full),
         refusal=None if full is None else full.refusal,
         answer_chars=None if answer is None or heard.refused else len(answer.text),
+        language=None if prompt is None else language_of(prompt),
         error=error,
     )
     return result, _to_keep(endpoint, heard, body, answer, error)
@@ -218,11 +224,39 @@ def parse(prompt: Prompt, answer: Answer) -> Literal["ok", "invalid", "keys_miss
 
 
 def repeats_call(prompt: Prompt, answer: Answer) -> bool:
-    """Whether the answer calls a tool with arguments with which the conversation has called it before."""
+    """Whether the answer makes a tool call again: with the same arguments, or, whatever the arguments, after the tool's last result was an
+    error.
+    """
     if not answer.tool_calls:
         return False
     before = {(call.name, canonical(call.arguments)) for message in prompt.messages for call in message.tool_calls}
-    return any((call.name, canonical(call.arguments)) in before for call in answer.tool_calls)
+    failed = _failed_tools(prompt)
+    return any(call.name in failed or (call.name, canonical(call.arguments)) in before for call in answer.tool_calls)
+
+
+def _failed_tools(prompt: Prompt) -> set[str]:
+    """The tools whose last results were errors; of several calls at once, one that failed is enough."""
+    failed: set[str] = set()
+    if not any(message.failed for message in prompt.messages):
+        return failed
+    names: dict[str, str] = {}
+    for message in prompt.messages:
+        names |= {call.id: call.name for call in message.tool_calls}
+        failed -= {call.name for call in message.tool_calls}
+        if message.failed and (name := names.get(message.tool_result_for or "")):
+            failed.add(name)
+    return failed
+
+
+def unknown_tool(prompt: Prompt, answer: Answer) -> bool:
+    """Whether the answer calls a tool that the request does not offer."""
+    return any(call.name not in prompt.tools for call in answer.tool_calls)
+
+
+def language_of(prompt: Prompt) -> str | None:
+    """The language of the user's last words, by its ISO 639-1 code; None where it can't be told."""
+    words = next((message.text for message in reversed(prompt.messages) if message.role == "user"), "")
+    return language.of(words[:LANGUAGE_CHARS])
 
 
 def canonical(arguments: str) -> str:

@@ -1,85 +1,73 @@
 """Records and scores folded into the sums that a decision reads. Pure: values in, values out.
 
 metrics.py   what one leg, or feedback, says about each metric      units.py    legs and feedback -> units -> sealed label counts
+labels.py    label counts -> tallies of a guard                     past.py     what stable's recorded traffic says
 minutes.py   legs -> sums a minute, for charts                      identity.py whether the version sent is the one that answered
-flips.py     baseline runs -> confirmed flips                       here        label counts and shadow pairs -> `Evidence`
+flips.py     baseline runs -> confirmed flips                       here        shadow pairs -> evidence, and the whole as bytes
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
-from detent.evidence.metrics import METRICS, UNSCORED_BUCKET, Metric, Said, refuses_request
-from detent.terms import Arm, Evidence, Exposure, GuardEvidence, Pair, ShadowEvidence, Tally
+from detent.evidence.labels import (
+    CONTROL,
+    Cell,
+    LabelCount,
+    Labels,
+    control_share,
+    evidence_of,
+    guard_evidence,
+    labels_of,
+    segments,
+)
+from detent.evidence.metrics import (
+    METRICS,
+    SILENT_BAD_BUCKET,
+    SILENT_GOOD_BUCKET,
+    UNREAD_BUCKET,
+    UNSCORED_BUCKET,
+    Metric,
+    Said,
+    metrics_of,
+    refuses_request,
+)
+from detent.evidence.past import past_of, working_from, working_of
+from detent.terms import Evidence, Exposure, Pair, ShadowEvidence
 
 __all__ = [
+    "CONTROL",
     "METRICS",
     "NOT_COMPARABLE",
+    "SILENT_BAD_BUCKET",
+    "SILENT_GOOD_BUCKET",
+    "UNREAD_BUCKET",
     "UNSCORED_BUCKET",
+    "Cell",
     "LabelCount",
+    "Labels",
     "Metric",
     "Said",
+    "control_share",
     "decode",
     "digest",
     "encode",
+    "evidence_of",
     "guard_evidence",
+    "labels_of",
+    "metrics_of",
+    "past_of",
     "refuses_request",
+    "segments",
     "shadow_evidence",
     "splits",
+    "working_from",
+    "working_of",
 ]
-
-# ── canary: label counts -> tallies ─────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelCount:
-    """`n` sealed units of one guard with one outcome: the row that the sequential tests read."""
-
-    metric: str
-    period: int
-    slice: str
-    arm: Arm
-    bucket: int
-    n: int
-
-
-def guard_evidence(metric: str, counts: Iterable[LabelCount], splits: Mapping[int, float]) -> GuardEvidence:
-    """Tallies of a rate guard from its label counts; `splits` is the candidate's share in each share period."""
-    cells: dict[tuple[int, str], Counter[tuple[Arm, str]]] = defaultdict(Counter)
-    unscored: Counter[Arm] = Counter()
-    for row in counts:
-        if row.metric != metric:
-            continue
-        if row.bucket == UNSCORED_BUCKET:
-            unscored[row.arm] += row.n
-            continue
-        cell = cells[row.period, row.slice]
-        cell[row.arm, "units"] += row.n
-        if row.bucket == 1:
-            cell[row.arm, "events"] += row.n
-    return GuardEvidence(
-        metric=metric,
-        tallies=tuple(
-            Tally(
-                period=period,
-                split=splits[period],
-                slice=slice_,
-                candidate_events=cell[Arm.CANDIDATE, "events"],
-                candidate_units=cell[Arm.CANDIDATE, "units"],
-                stable_events=cell[Arm.STABLE, "events"],
-                stable_units=cell[Arm.STABLE, "units"],
-            )
-            for (period, slice_), cell in sorted(cells.items())
-        ),
-        candidate_unscored=unscored[Arm.CANDIDATE],
-        stable_unscored=unscored[Arm.STABLE],
-    )
-
 
 # ── shadow: pairs -> evidence ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,7 +109,8 @@ def digest(evidence: Evidence) -> str:
 
 def encode(evidence: Evidence) -> bytes:
     """Canonical JSON of the evidence, as stored with its decision."""
-    return msgspec.json.encode(evidence, order="deterministic")
+    # In two steps: the encoder sorts only what has names for keys, and buckets are numbers.
+    return msgspec.json.encode(msgspec.to_builtins(evidence, str_keys=True, order="deterministic"))
 
 
 _EVIDENCE = msgspec.json.Decoder(Evidence)

@@ -58,7 +58,7 @@ class Database:
             yield connection
 
     def create(self, tables: Sequence[Table]) -> None:
-        """Make the tables and the nullable columns that are missing. Raises CouldNotRun when the store was written by a newer Detent."""
+        """Make the tables, nullable columns and indexes that are missing. CouldNotRun when the store was written by a newer Detent."""
         if self._has(tables):
             return
         with self._making(), self.write() as connection:
@@ -73,6 +73,7 @@ class Database:
                     )
             metadata.create_all(connection, tables=list(tables))
             _add_columns(connection, tables)
+            _add_indexes(connection, tables)
             upsert(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
             if counters in tables:
                 insert_missing(connection, counters, [{"name": "revision", "n": 0}, {"name": "ingest", "n": 0}])
@@ -104,6 +105,8 @@ class Database:
         lock = os.open(path.with_name(f"{path.name}-making"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                path.touch(mode=0o644)
             yield
         finally:
             os.close(lock)
@@ -156,6 +159,13 @@ def _add_columns(connection: Connection, tables: Sequence[Table]) -> None:
             connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
 
 
+def _add_indexes(connection: Connection, tables: Sequence[Table]) -> None:
+    """Likewise the indexes: those of a table that was there are not made with it."""
+    for table in tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
 def _missing(connection: Connection, table: Table) -> list[Column[Any]]:
     """The columns that a table of an older Detent has not."""
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -188,8 +198,16 @@ def translated(url: URL) -> Iterator[None]:
 # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def connect_sqlite(path: Path) -> sqlite3.Connection:
+    """A connection to a database that is there. SQLite would make an empty one in the place of one that was taken away: a store without
+    a single rollout, which nobody would notice.
+    """
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, check_same_thread=False)
+
+
 def _sqlite_engine(url: URL, *, durable: bool) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+    path = Path(str(url.database))
+    engine = create_engine(url, creator=lambda: connect_sqlite(path))
     synchronous: Literal["FULL", "NORMAL"] = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")

@@ -5,31 +5,20 @@ A row is made by a leg's intent and completed by its result; `outcome` is null i
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
 
-from detent.evidence import METRICS
-from detent.evidence.units import UnitKey, base_rates
+from detent.evidence.units import UnitKey
 from detent.store.database import Database, insert_missing
+from detent.store.history import History
 from detent.store.recordings import Recordings
+from detent.store.rows import INTENT, begun_of, begun_row, body_row, feedback_row, intent_of, intent_row, result_of, result_row, rows_in
 from detent.store.schema import MIRRORED, UNRESOLVED, bodies, feedback, legs
-from detent.terms import Arm, Endpoint, Feedback, Guard, Intent, Outcome, Result, Role, UnitKind, Usage
-
-BASE_RATE_LEGS = 20_000
-"""How many of a route's latest legs its base rates are taken from."""
-
-_INTENT = tuple(column.name for column in fields(Intent))
-_COUNTED = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output", "reasoning_tokens": "reasoning"}
-_APART = {"leg", "at_us", "usage", "tools_called", "request_body", "answer_body"}
-_RESULT = tuple(column.name for column in fields(Result) if column.name not in _APART)
-_INT64 = 2**63
-_AT_ONCE = 10_000  # names in one IN: SQLite takes 32,766
+from detent.terms import Arm, Begun, Endpoint, Feedback, Intent, Outcome, Result, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +47,8 @@ class RecordedPair:
     candidate_answer: bytes
 
 
-class Journal(Recordings):
-    """What happened, leg by leg; with `Recordings` (what baselines are drawn from)."""
+class Journal(Recordings, History):
+    """What happened, leg by leg; with `Recordings` (what baselines are drawn from) and `History` (what a rollout is judged against)."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -76,43 +65,47 @@ class Journal(Recordings):
         results: Sequence[Result] = (),
         said: Sequence[Feedback] = (),
         *,
+        begun: Sequence[Begun] = (),
         origins: Mapping[str, str] | None = None,
     ) -> None:
         """Keep records in one transaction. What is known of a leg stays as it is: the first intent, the first result, the first feedback.
 
-        `origins` names the spool of a leg, and the spool and position of a feedback, by its id. A result without an intent is not kept.
+        `begun` are first bytes: kept until the result says the same. `origins` names the spool of a leg, and the spool and position of a
+        feedback, by its id. A result or a first byte without an intent is not kept.
         """
         whence = origins or {}
         with self._db.write() as c:
-            insert_missing(c, legs, [_intent_row(intent, whence.get(intent.leg, "")) for intent in intents])
+            insert_missing(c, legs, [intent_row(intent, whence.get(intent.leg, "")) for intent in intents])
+            still_open = update(legs).where(legs.c.leg == bindparam("b_leg"), legs.c.outcome.is_(None))
+            if begun:
+                c.execute(still_open.values(first_byte_s=bindparam("first_byte_s")), [begun_row(b) for b in begun])
             if results:
-                still_open = update(legs).where(legs.c.leg == bindparam("b_leg"), legs.c.outcome.is_(None))
-                rows = [_result_row(result) for result in results]
+                rows = [result_row(result) for result in results]
                 c.execute(still_open.values({name: bindparam(name) for name in rows[0] if name != "b_leg"}), rows)
                 with_bodies = {r.leg: r for r in results if r.request_body is not None or r.answer_body is not None}
-                there = _in(c, select(legs.c.leg), legs.c.leg, with_bodies)
-                insert_missing(c, bodies, [_body_row(with_bodies[row.leg]) for row in there])
-            insert_missing(c, feedback, [_feedback_row(f, whence.get(f.id, "")) for f in said])
+                there = rows_in(c, select(legs.c.leg), legs.c.leg, with_bodies)
+                insert_missing(c, bodies, [body_row(with_bodies[row.leg]) for row in there])
+            insert_missing(c, feedback, [feedback_row(f, whence.get(f.id, "")) for f in said])
 
     # ── out: for the ingester ──
 
     def intents(self, leg_ids: Collection[str]) -> dict[str, Intent]:
         """The intents of these legs, by leg; those that aren't there are left out."""
-        columns = [legs.c[name] for name in _INTENT]
+        columns = [legs.c[name] for name in INTENT]
         with self._db.read() as c:
-            return {row.leg: _intent(row) for row in _in(c, select(*columns), legs.c.leg, leg_ids)}
+            return {row.leg: intent_of(row) for row in rows_in(c, select(*columns), legs.c.leg, leg_ids)}
 
-    def unresolved(self, spool: str) -> list[Intent]:
-        """Intents of a spool that have no result, or were already found lost, oldest first."""
-        columns = [legs.c[name] for name in _INTENT]
+    def unresolved(self, spool: str) -> list[tuple[Intent, Begun | None]]:
+        """Intents of a spool that have no result, or were already found lost, oldest first; and their first bytes, where those came."""
+        columns = [legs.c[name] for name in (*INTENT, "first_byte_s")]
         with self._db.read() as c:
             found = c.execute(select(*columns).where(legs.c.spool == spool, UNRESOLVED).order_by(legs.c.at_us, legs.c.leg))
-            return [_intent(row) for row in found]
+            return [(intent_of(row), begun_of(row)) for row in found]
 
     def origins(self, feedback_ids: Collection[str]) -> dict[str, str]:
         """Where each feedback was first read: a second one with the same id (a client that tried again) came from elsewhere."""
         with self._db.read() as c:
-            return {row.id: row.origin for row in _in(c, select(feedback.c.id, feedback.c.origin), feedback.c.id, feedback_ids)}
+            return {row.id: row.origin for row in rows_in(c, select(feedback.c.id, feedback.c.origin), feedback.c.id, feedback_ids)}
 
     def targets(self, *, exchanges: Collection[str] = (), sessions: Collection[str] = ()) -> dict[str, list[UnitKey]]:
         """The units that took part in these exchanges and sessions as randomised units of a rollout, by exchange id or session hash.
@@ -124,9 +117,18 @@ class Journal(Recordings):
             for column, names in ((legs.c.exchange, exchanges), (legs.c.session, sessions)):
                 query = select(column.label("name"), legs.c.rollout, legs.c.unit).distinct()
                 counting = (legs.c.rollout.is_not(None), legs.c.randomised, legs.c.role != Role.MIRRORED.value)
-                for row in _in(c, query.where(*counting), column, names):
+                for row in rows_in(c, query.where(*counting), column, names):
                     found[row.name].append(UnitKey(row.rollout, row.unit))
         return dict(found)
+
+    def known(self, *, exchanges: Collection[str] = (), sessions: Collection[str] = ()) -> set[str]:
+        """Which of these exchanges and sessions are on record at all."""
+        with self._db.read() as c:
+            return {
+                row.name
+                for column, names in ((legs.c.exchange, exchanges), (legs.c.session, sessions))
+                for row in rows_in(c, select(column.label("name")).distinct(), column, names)
+            }
 
     # ── out: for people, baselines and the grader ──
 
@@ -147,13 +149,13 @@ class Journal(Recordings):
         query = select(legs, bodies.c.request, bodies.c.answer).outerjoin(bodies, bodies.c.leg == legs.c.leg)
         with self._db.read() as c:
             found = c.execute(query.where(legs.c.exchange == exchange).order_by(legs.c.at_us, legs.c.leg)).all()
-        return tuple(Recorded(_intent(row), _result(row, row.request, row.answer)) for row in found)
+        return tuple(Recorded(intent_of(row), result_of(row, row.request, row.answer)) for row in found)
 
     def latest(self, route: str, limit: int = 50) -> tuple[Recorded, ...]:
         """The newest legs of a route, newest first, without bodies."""
         query = select(legs).where(legs.c.route == route).order_by(legs.c.at_us.desc(), legs.c.leg).limit(limit)
         with self._db.read() as c:
-            return tuple(Recorded(_intent(row), _result(row)) for row in c.execute(query))
+            return tuple(Recorded(intent_of(row), result_of(row)) for row in c.execute(query))
 
     def served(self, routes: Collection[str]) -> dict[str, str]:
         """The model that gave the last complete answer to a caller, by route; routes without one are left out."""
@@ -186,28 +188,8 @@ class Journal(Recordings):
             exposed = c.scalar(counted.where(legs.c.arm_served == Arm.CANDIDATE.value))
             return exposed or 0, c.scalar(counted) or 0
 
-    def base_rates(self, route: str, guards: Sequence[Guard]) -> dict[str, float]:
-        """The working base rate of each rate guard from the route's latest stable traffic; guards without any are left out."""
-        of_stable = (legs.c.route == route, legs.c.arm == Arm.STABLE.value, legs.c.role == Role.SERVED.value)
-        newest = select(legs).where(*of_stable).order_by(legs.c.at_us.desc()).limit(BASE_RATE_LEGS)
-        with self._db.read() as c:
-            recorded = [(_intent(row), _result(row)) for row in c.execute(newest)]
-            since = min((intent.at_us for intent, _ in recorded), default=0)
-            said = [_feedback(row) for row in c.execute(select(feedback).where(feedback.c.at_us >= since))]
-        units = {name: intent.unit for intent, _ in recorded for name in (intent.exchange, intent.session) if name}
-        aimed = [(f, units[name]) for f in said if (name := f.exchange or f.session or "") in units]
-        return base_rates(recorded, aimed, guards, METRICS)
-
 
 # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _in(c: Connection, query: Select[Any], column: ColumnElement[Any], names: Collection[str]) -> list[Row[Any]]:
-    wanted = list(names)
-    rows: list[Row[Any]] = []
-    for start in range(0, len(wanted), _AT_ONCE):
-        rows += c.execute(query.where(column.in_(wanted[start : start + _AT_ONCE]))).all()
-    return rows
 
 
 def _pairs(rollout: str, when: ColumnElement[bool]) -> Select[Any]:
@@ -247,65 +229,4 @@ def _pair(row: Any) -> RecordedPair:
         candidate_outcome=Outcome(row.mirrored_outcome),
         candidate_status=row.mirrored_status,
         candidate_answer=row.mirrored_answer or b"",
-    )
-
-
-def _intent_row(intent: Intent, spool: str) -> dict[str, Any]:
-    row = {name: getattr(intent, name) for name in _INTENT}
-    for name in ("role", "arm", "arm_served", "unit_kind", "endpoint"):
-        row[name] = row[name].value
-    row["spool"] = spool
-    row["attempt"] = min(intent.attempt, _INT64 - 1)  # a client may claim any number of attempts
-    row["betas"] = ",".join(intent.betas) or None
-    return row
-
-
-def _result_row(result: Result) -> dict[str, Any]:
-    row = {name: _stored(getattr(result, name)) for name in _RESULT}
-    row |= {column: _stored(getattr(result.usage, name)) for column, name in _COUNTED.items()}
-    row["outcome"] = result.outcome.value
-    row["result_us"] = result.at_us
-    row["tools_called"] = msgspec.json.encode(result.tools_called).decode() if result.tools_called else None
-    row["b_leg"] = result.leg
-    return row
-
-
-def _stored(value: Any) -> Any:
-    """A provider may claim any number of tokens; what no column holds is not known."""
-    return None if isinstance(value, int) and not -_INT64 <= value < _INT64 else value
-
-
-def _body_row(result: Result) -> dict[str, Any]:
-    request = result.request_body
-    digest = hashlib.sha256(request).hexdigest() if request is not None else None
-    return {"leg": result.leg, "request": request, "answer": result.answer_body, "request_digest": digest}
-
-
-def _feedback_row(said: Feedback, origin: str) -> dict[str, Any]:
-    return {name: getattr(said, name) for name in ("id", "at_us", "metric", "value", "exchange", "session")} | {"origin": origin}
-
-
-def _feedback(row: Any) -> Feedback:
-    return Feedback(id=row.id, at_us=row.at_us, metric=row.metric, value=row.value, exchange=row.exchange, session=row.session)
-
-
-def _intent(row: Any) -> Intent:
-    values = {name: getattr(row, name) for name in _INTENT}
-    values |= {"role": Role(row.role), "arm": Arm(row.arm), "arm_served": Arm(row.arm_served)}
-    values["betas"] = tuple(row.betas.split(",")) if row.betas else ()
-    return Intent(**values | {"unit_kind": UnitKind(row.unit_kind), "endpoint": Endpoint(row.endpoint)})
-
-
-def _result(row: Any, request: bytes | None = None, answer: bytes | None = None) -> Result | None:
-    if row.outcome is None:
-        return None
-    values = {name: getattr(row, name) for name in _RESULT}
-    return Result(
-        **values | {"outcome": Outcome(row.outcome)},
-        leg=row.leg,
-        at_us=row.result_us,
-        usage=Usage(**{name: getattr(row, column) for column, name in _COUNTED.items()}),
-        tools_called=tuple(msgspec.json.decode(row.tools_called)) if row.tools_called else (),
-        request_body=request,
-        answer_body=answer,
     )

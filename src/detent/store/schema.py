@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised by every change of a table; a store of a newer version is refused."""
 
 metadata = MetaData()
@@ -50,7 +50,7 @@ meta = _keyed("meta", Column("name", String(40), primary_key=True), _text("value
 """Schema version and the installation's identity key."""
 
 counters = _keyed("counters", Column("name", String(40), primary_key=True), _int("n"))
-"""The store-wide flag revision; on PostgreSQL also the row that makes ingesters take turns."""
+"""The store-wide flag revision; on PostgreSQL also the row that makes ingesters take turns; feedback about nobody (`unmatched`)."""
 
 # ── state: flags, rollouts, decisions ───────────────────────────────────────────────────────────────────────────────
 
@@ -91,7 +91,12 @@ decisions = Table(
     _int("at_us"),
     _text("body"),
     Column("evidence", LargeBinary, nullable=False),
+    Column("before", Text),
 )
+"""What was decided, from which evidence, and about which rollout as it was `before`: enough to decide it again."""
+
+watched = _keyed("watched", Column("rollout", Text, primary_key=True), _int("watched_us"), _int("last_us"))
+"""How long a controller has looked after each rollout: what its windows are served by."""
 
 audit = Table(
     "audit", metadata, Column("id", _Counting, primary_key=True), _int("at_us"), _text("by"), _text("what"), Column("rollout", Text)
@@ -160,9 +165,16 @@ exposed = _keyed(
     _int("period"),
     _int("first_us"),
     Column("saw_candidate", Boolean, nullable=False),
+    Column("control", Boolean),
+    Column("template", Text),
+    Column("tenant", Text),
+    Column("region", Text),
+    Column("returning_user", Boolean),
+    Column("language", Text),
+    Column("language_us", BigInteger),
     PrimaryKeyConstraint("rollout", "unit"),
 )
-"""One row per randomised unit of a rollout: its first exposure, and whether it was ever assigned to the candidate since."""
+"""One row per randomised unit of a rollout: its first exposure, its segments, and whether it was ever assigned to the candidate since."""
 
 units = _keyed(
     "units",
@@ -200,6 +212,24 @@ label_counts = _keyed(
     _int("n"),
     PrimaryKeyConstraint("rollout", "guard", "period", "slice", "arm", "bucket"),
 )
+
+segment_counts = _keyed(
+    "segment_counts",
+    _text("rollout"),
+    _text("slice"),
+    _text("guard"),
+    _int("period"),
+    _text("arm"),
+    _int("bucket"),
+    _int("n"),
+    PrimaryKeyConstraint("rollout", "slice", "guard", "period", "arm", "bucket"),
+)
+"""Label counts of segments (`tenant=acme`): apart from the others, which decisions read ten times a second."""
+
+segment_values = _keyed(
+    "segment_values", _text("rollout"), _text("dimension"), _text("value"), PrimaryKeyConstraint("rollout", "dimension", "value")
+)
+"""The values of each dimension that are counted apart in a rollout."""
 
 answered = _keyed(
     "answered",
@@ -257,7 +287,11 @@ legs = Table(
     _text("template"),
     Column("api_version", Text),
     Column("betas", Text),
-    # the result; `outcome` is null until it is known
+    Column("control", Boolean),
+    Column("tenant", Text),
+    Column("region", Text),
+    Column("falls_back", Boolean),
+    # the result; `outcome` is null until it is known, `first_byte_s` of a stream may stand before
     Column("outcome", Text),
     Column("result_us", BigInteger),
     Column("status", BigInteger),
@@ -273,14 +307,17 @@ legs = Table(
     Column("step", BigInteger),
     Column("tools_called", Text),
     Column("repeats_call", Boolean),
+    Column("unknown_tool", Boolean),
     Column("parse", Text),
     Column("refusal", Boolean),
     Column("answer_chars", BigInteger),
+    Column("language", Text),
     Column("error", Text),
 )
 Index("legs_exchange", legs.c.exchange)
 Index("legs_route", legs.c.route, legs.c.at_us)
 Index("legs_session", legs.c.session, sqlite_where=legs.c.session.is_not(None), postgresql_where=legs.c.session.is_not(None))
+Index("legs_user", legs.c.user, legs.c.at_us, sqlite_where=legs.c.user.is_not(None), postgresql_where=legs.c.user.is_not(None))
 # Conditions of partial indexes; a query uses the index only when it says the same, literals included.
 UNRESOLVED = legs.c.outcome.is_(None) | (legs.c.outcome == literal_column("'lost'"))
 Index("legs_unresolved", legs.c.spool, sqlite_where=UNRESOLVED, postgresql_where=UNRESOLVED)
@@ -306,6 +343,7 @@ feedback = Table(
     Column("value", Float(53), nullable=False),
     Column("exchange", Text, index=True),
     Column("session", Text, index=True),
+    Column("comment", Text),
 )
 
 JOURNAL_TABLES = (meta, legs, bodies, feedback)

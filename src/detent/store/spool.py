@@ -22,9 +22,9 @@ from zlib import crc32
 
 import msgspec
 
-from detent.terms import Feedback, Intent, Result
+from detent.terms import Begun, Feedback, Intent, Result
 
-Entry = Intent | Result | Feedback
+Entry = Intent | Begun | Result | Feedback
 
 SEGMENT_BYTES = 16 * 2**20
 CAP_BYTES = 2**30
@@ -32,7 +32,7 @@ _MAGIC = b"\xff\xd7"  # 0xff never occurs in UTF-8, so no payload can look like 
 _HEADER = struct.Struct("<2sII")
 _READ_BYTES = 2**20
 _RETIRED = ".done-"
-_KINDS: dict[bytes, type[Entry]] = {b"i": Intent, b"r": Result, b"f": Feedback}
+_KINDS: dict[bytes, type[Entry]] = {b"i": Intent, b"b": Begun, b"r": Result, b"f": Feedback}
 _KIND_OF: dict[type[Entry], bytes] = {kind: letter for letter, kind in _KINDS.items()}
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[int, msgspec.json.Decoder[Entry]] = {letter[0]: msgspec.json.Decoder(kind) for letter, kind in _KINDS.items()}

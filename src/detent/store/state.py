@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detent.errors import Conflict, InvalidInput, Refused
 from detent.store.alone import alone
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.findings import Findings
-from detent.store.schema import acks, audit, counters, decisions, flags, gateways, manifests, meta, rollouts, share_periods
+from detent.store.gateways import FlagWatch, GatewayAck, Gateways
+from detent.store.schema import audit, counters, decisions, flags, manifests, meta, rollouts, share_periods, watched
 from detent.store.tallies import Tallies
-from detent.terms import Decision, Flag, Rollout, micros, utc
+from detent.store.watching import Watching
+from detent.terms import Decision, Flag, Rollout, Verb, micros, utc
+
+__all__ = ["AppliedManifest", "AuditRow", "Decided", "FlagWatch", "GatewayAck", "Snapshot", "State"]
 
 _T = TypeVar("_T")
 
@@ -50,18 +53,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayAck:
-    """Which revision a gateway serves, since when, and when it was last heard of."""
-
-    gateway: str
-    revision: int
-    applied_at: datetime
-    seen_at: datetime
-    address: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
 class AuditRow:
     """One line of the audit log."""
 
@@ -71,8 +62,22 @@ class AuditRow:
     rollout: str | None
 
 
-class State(Findings, Tallies):
-    """Flags, rollouts, decisions, gateways; with `Findings` (baselines, runs, pairs) and `Tallies` (what the ingester keeps)."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision, the evidence it was made from, and the rollout as it was before; None of one that an older Detent stored.
+
+    `unreadable` says why its row cannot be read; what can of it is there all the same.
+    """
+
+    decision: Decision
+    evidence: bytes
+    before: Rollout | None
+    unreadable: str = ""
+
+
+class State(Findings, Gateways, Tallies, Watching):
+    """Flags, rollouts, decisions; with `Findings` (baselines, runs, pairs), `Gateways`, `Watching`, and `Tallies` (what the ingester
+    keeps)."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -151,11 +156,11 @@ class State(Findings, Tallies):
     # ── rollouts and decisions ──
 
     def open_rollout(self, rollout: Rollout, flag: Flag | None = None, *, by: str, at: datetime, why: str = "") -> Rollout:
-        """Store a new rollout, and its flag if given; `why` is kept in the audit log.
+        """Store a new rollout, and its flag if given; `why` is kept in the audit log. It was watched for 0 seconds so far.
 
         Raises Refused when the route has an open one, Conflict for an id that was used.
         """
-        stored = replace(rollout, revision=1)
+        stored = replace(rollout, revision=1, watched_s=0.0)
         try:
             with self._db.write() as c:
                 there = c.scalar(select(rollouts.c.id).where(rollouts.c.route == rollout.route, rollouts.c.open))
@@ -173,20 +178,20 @@ class State(Findings, Tallies):
     def rollout(self, rollout_id: str) -> Rollout:
         """One rollout. Raises InvalidInput for an id that isn't there."""
         with self._db.read() as c:
-            body = c.scalar(select(rollouts.c.body).where(rollouts.c.id == rollout_id))
-        if body is None:
+            found = c.execute(_ROLLOUTS.where(rollouts.c.id == rollout_id)).first()
+        if found is None:
             raise InvalidInput(f"no rollout: `{rollout_id}`", hint="see all of them with `detent status`")
-        return _decode(body, Rollout)
+        return _rollout(found)
 
     def rollouts(self, route: str | None = None, *, open_only: bool = False) -> list[Rollout]:
         """Rollouts, oldest first."""
-        query = select(rollouts.c.body).order_by(rollouts.c.opened_us, rollouts.c.id)
+        query = _ROLLOUTS.order_by(rollouts.c.opened_us, rollouts.c.id)
         if route is not None:
             query = query.where(rollouts.c.route == route)
         if open_only:
             query = query.where(rollouts.c.open)
         with self._db.read() as c:
-            return [_decode(body, Rollout) for body in c.scalars(query)]
+            return [_rollout(row) for row in c.execute(query)]
 
     def commit(
         self,
@@ -215,93 +220,47 @@ class State(Findings, Tallies):
                     _close_periods(c, stored.id, flag, at)
                     _write_flag(c, flag, _next_revision(c), at)
                 if decision is not None:
-                    row = {"rollout": stored.id, "at_us": micros(decision.at), "body": _encode(decision), "evidence": evidence or b""}
-                    c.execute(insert(decisions).values(row))
+                    row = {"rollout": stored.id, "at_us": micros(decision.at), "body": _encode(decision), "before": _encode(before)}
+                    c.execute(insert(decisions).values(**row, evidence=evidence or b""))
                 _audit(c, at, by, what, stored.id)
         except IntegrityError as error:
             raise Conflict(f"route `{after.route}` has another open rollout", hint="see it with `detent status`") from error
         return stored
 
     def decisions(self, rollout_id: str) -> list[tuple[Decision, bytes]]:
-        """Decisions about a rollout, oldest first, each with the evidence it was made from (empty for a human's)."""
-        query = select(decisions.c.body, decisions.c.evidence).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id)
+        """Decisions about a rollout, oldest first, each with the evidence it was made from."""
+        return [(one.decision, one.evidence) for one in self.decided(rollout_id)]
+
+    def decided(self, rollout_id: str) -> list[Decided]:
+        """Decisions about a rollout, oldest first, each with all that it was made from."""
+        query = select(decisions).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id)
         with self._db.read() as c:
-            return [(_decode(row.body, Decision), row.evidence) for row in c.execute(query)]
+            found = c.execute(query).all()
+        return [_decided(row) for row in found]
+
+    def last_decision(self, rollout_id: str) -> Decision | None:
+        """The latest decision about a rollout, without what it was made from: evidence is large, and this is asked often."""
+        query = select(decisions.c.body).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id.desc()).limit(1)
+        with self._db.read() as c:
+            body = c.scalar(query)
+        try:
+            return None if body is None else _decode(body, Decision)
+        except msgspec.MsgspecError:
+            return None
 
     def note(self, by: str, what: str, at: datetime, *, rollout: str | None = None) -> None:
         """Add a line to the audit log for something that changes no flag and no rollout."""
         with self._db.write() as c:
             _audit(c, at, by, what, rollout)
 
-    def audit(self, limit: int = 100) -> list[AuditRow]:
-        """The newest lines of the audit log, newest first."""
+    def audit(self, limit: int | None = 100, *, rollout: str | None = None) -> list[AuditRow]:
+        """The newest lines of the audit log, newest first; all, or those about one rollout."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if rollout is not None:
+            query = query.where(audit.c.rollout == rollout)
         with self._db.read() as c:
-            found = c.execute(select(audit).order_by(audit.c.id.desc()).limit(limit))
+            found = c.execute(query)
             return [AuditRow(utc(row.at_us), row.by, row.what, row.rollout) for row in found]
-
-    # ── gateways ──
-
-    def acknowledge(self, gateway: str, revision: int, at: datetime, *, pid: int, address: str) -> None:
-        """A gateway says that it serves a revision (again: that it lives). The first time for each revision is kept."""
-        now = micros(at)
-        row = {"gateway": gateway, "revision": revision, "applied_us": now}
-        with self._db.write() as c:
-            insert_missing(c, acks, [row])
-            first = c.scalar(select(acks.c.applied_us).where(acks.c.gateway == gateway, acks.c.revision == revision))
-            upsert(c, gateways, [{**row, "applied_us": first, "seen_us": now, "pid": pid, "address": address}])
-
-    def gateways(self) -> list[GatewayAck]:
-        """Gateways that were heard of and didn't say goodbye, by name; how old `seen_at` may be is the reader's call."""
-        with self._db.read() as c:
-            found = c.execute(select(gateways).order_by(gateways.c.gateway)).all()
-        return [GatewayAck(g.gateway, g.revision, utc(g.applied_us), utc(g.seen_us), g.address, g.pid) for g in found]
-
-    def acks(self, revision: int) -> list[GatewayAck]:
-        """Each live gateway that has served this revision or a later one; `applied_at` is the first time that it did."""
-        first = (
-            select(acks.c.gateway, func.min(acks.c.applied_us).label("applied_us"))
-            .where(acks.c.revision >= revision)
-            .group_by(acks.c.gateway)
-            .subquery()
-        )
-        query = select(gateways, first.c.applied_us.label("first_us")).join(first, first.c.gateway == gateways.c.gateway)
-        with self._db.read() as c:
-            found = c.execute(query.order_by(gateways.c.gateway)).all()
-        return [GatewayAck(g.gateway, g.revision, utc(g.first_us), utc(g.seen_us), g.address, g.pid) for g in found]
-
-    def forget_gateway(self, gateway: str) -> None:
-        """A gateway says goodbye; when it served what stays known."""
-        with self._db.write() as c:
-            c.execute(delete(gateways).where(gateways.c.gateway == gateway))
-
-
-class FlagWatch:
-    """Tells whether the store's revision moved since it was last asked. For one thread."""
-
-    def __init__(self, database: Database, revision: Callable[[], int]) -> None:
-        self._revision = revision
-        self._raw = sqlite3.connect(str(database.url.database), isolation_level=None, check_same_thread=False) if database.sqlite else None
-        self._version = self._data_version()
-        self._known = revision()
-
-    def changed(self) -> bool:
-        """Whether the revision is another one than at the last call. On SQLite 5 µs as long as nobody wrote anything at all."""
-        if self._raw is not None:
-            version = self._data_version()
-            if version == self._version:
-                return False
-            self._version = version
-        known = self._revision()
-        moved, self._known = known != self._known, known
-        return moved
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        if self._raw is not None:
-            self._raw.close()
-
-    def _data_version(self) -> int:
-        return int(self._raw.execute("PRAGMA data_version").fetchone()[0]) if self._raw is not None else 0
 
 
 # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -361,6 +320,25 @@ def _close_periods(c: Connection, rollout: str, flag: Flag, at: datetime) -> Non
     if flag.rollout == rollout:
         ending = ending.where(share_periods.c.period != flag.period)
     c.execute(ending.values(until_us=micros(at)))
+
+
+_ROLLOUTS = select(rollouts.c.body, watched.c.watched_us).outerjoin(watched, watched.c.rollout == rollouts.c.id)
+
+
+def _rollout(row: Any) -> Rollout:
+    return replace(_decode(row.body, Rollout), watched_s=(row.watched_us or 0) / 1_000_000)
+
+
+def _decided(row: Any) -> Decided:
+    """A row that cannot be read is told as such: it must not hide the others."""
+    unknown = Decision(rollout=row.rollout, verb=Verb.HOLD, reason="Unreadable", sentence="", at=utc(row.at_us), evidence_digest="")
+    decision, before, why = unknown, None, ""
+    try:
+        decision = _decode(row.body, Decision)
+        before = None if row.before is None else _decode(row.before, Rollout)
+    except msgspec.MsgspecError as error:
+        why = f"its row cannot be read: {error}"
+    return Decided(decision, row.evidence, before, why)
 
 
 def _rollout_row(rollout: Rollout) -> dict[str, Any]:

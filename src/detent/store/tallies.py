@@ -12,20 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
 from detent.errors import Conflict
-from detent.evidence import LabelCount
+from detent.evidence import CONTROL, Cell, LabelCount
 from detent.evidence.identity import violations
 from detent.evidence.minutes import MinuteKey, MinuteSums
-from detent.evidence.units import Changes, Exposed, Running, UnitKey, Units
+from detent.evidence.units import SEGMENT_VALUES, Changes, Exposed, Label, Running, UnitKey, Units, segments_of
 from detent.store.database import Database, insert_missing, upsert
-from detent.store.schema import answered, counters, exposed, exposure_counts, label_counts, minute_sums, share_periods, spools, units
+from detent.store.schema import (
+    answered,
+    counters,
+    exposed,
+    exposure_counts,
+    label_counts,
+    minute_sums,
+    segment_counts,
+    segment_values,
+    share_periods,
+    spools,
+    units,
+)
 from detent.store.spool import START, Position
-from detent.terms import Arm, Exposure, UnitKind
-
-SLICE = ""
-"""The only slice of label counts so far."""
+from detent.store.unit_rows import ARMS, UNIT_COLUMNS, exposed_of, load_units, running_of, store_units
+from detent.terms import Arm, Exposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +58,22 @@ class SpoolMove:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch of entries: its spools' moves, its minute sums, answers by (rollout, model sent, model answered), units that it names."""
+    """A batch of entries: its spools' moves, its minute sums, answers by (rollout, model sent, model answered), units that it names, and
+    how many pieces of feedback in it are about nobody.
+    """
 
     moves: Sequence[SpoolMove]
     minutes: Mapping[MinuteKey, MinuteSums]
     answered: Mapping[tuple[str, str, str], int]
     units: Iterable[UnitKey]
+    unmatched: int = 0
 
+
+UNMATCHED = "unmatched"
+"""The counter of feedback about nobody."""
+
+OTHER = "other"
+"""The segment of all values of a dimension beyond those that are counted apart."""
 
 _MINUTE = msgspec.json.Decoder(MinuteSums)  # built at import, as in state.py
 
@@ -66,15 +85,46 @@ class Tallies:
 
     # ── read by evidence and charts ──
 
-    def label_counts(self, rollout: str) -> list[LabelCount]:
-        """Sealed units of a rollout by guard, share period, slice, arm and bucket."""
+    def labels(self, rollout: str) -> dict[str, dict[Cell, dict[int, int]]]:
+        """Sealed units of a rollout by metric, cell and bucket: all units, and those of the control slice. No segment.
+
+        What decisions read: ten thousand rows, ten times a second.
+        """
         t = label_counts
-        query = select(t).where(t.c.rollout == rollout).order_by(t.c.guard, t.c.period, t.c.slice, t.c.arm, t.c.bucket)
+        query = select(t.c.guard, t.c.period, t.c.slice, t.c.arm, t.c.bucket, t.c.n).where(t.c.rollout == rollout)
         with self._db.read() as c:
-            return [
-                LabelCount(metric=row.guard, period=row.period, slice=row.slice, arm=Arm(row.arm), bucket=row.bucket, n=row.n)
-                for row in c.execute(query)
-            ]
+            found = c.execute(query.order_by(t.c.guard, t.c.period, t.c.slice, t.c.arm, t.c.bucket)).all()
+        labels: dict[str, dict[Cell, dict[int, int]]] = {}
+        last: tuple[object, ...] = ()
+        cell: dict[int, int] = {}
+        for guard, period, slice_, arm, bucket, n in found:
+            if (guard, period, slice_, arm) != last:
+                last = (guard, period, slice_, arm)
+                cell = labels.setdefault(guard, {}).setdefault((period, slice_, ARMS[arm]), {})
+            cell[bucket] = n
+        return labels
+
+    def label_counts(self, rollout: str) -> list[LabelCount]:
+        """The same as rows."""
+        return [
+            LabelCount(metric, *cell, bucket, n)
+            for metric, cells in self.labels(rollout).items()
+            for cell, buckets in cells.items()
+            for bucket, n in buckets.items()
+        ]
+
+    def segment_counts(self, rollout: str) -> list[LabelCount]:
+        """Sealed units of a rollout by segment (its `slice`), guard, share period, arm and bucket; values in coarse buckets."""
+        t = segment_counts
+        columns = (t.c.guard, t.c.period, t.c.slice, t.c.arm, t.c.bucket, t.c.n)
+        with self._db.read() as c:
+            found = c.execute(select(*columns).where(t.c.rollout == rollout).order_by(*columns[:-1])).all()
+        return [LabelCount(guard, period, slice_, ARMS[arm], bucket, n) for guard, period, slice_, arm, bucket, n in found]
+
+    def unmatched_feedback(self) -> int:
+        """How many pieces of feedback, ever, were about an answer or session that is on no record."""
+        with self._db.read() as c:
+            return int(c.scalar(select(counters.c.n).where(counters.c.name == UNMATCHED)) or 0)
 
     def exposure(self, rollout: str) -> tuple[Exposure, ...]:
         """Randomised units by share period and arm of their first exposure; a row for each period in which a split was in force."""
@@ -132,20 +182,22 @@ class Tallies:
         with self._db.write() as c:
             _take_turns(c)
             _move(c, batch.moves)
-            changes = work(_load_units(c, batch.units))
-            _store_units(c, changes)
+            changes = work(load_units(c, batch.units))
+            store_units(c, changes)
             _add_minutes(c, batch.minutes)
             rows = [{"rollout": r, "sent": s, "model": m, "n": n} for (r, s, m), n in batch.answered.items()]
             upsert(c, answered, rows, add=("n",))
+            if batch.unmatched:
+                upsert(c, counters, [{"name": UNMATCHED, "n": batch.unmatched}], add=("n",))
 
-    def seal(self, watermark_us: int, bucket_of: Callable[[Running], int], *, limit: int) -> int:
-        """Seal at most `limit` units that were due before the watermark, each into one label count, once. Returns how many."""
+    def seal(self, watermark_us: int, label_of: Callable[[Running], Label], *, limit: int) -> int:
+        """Seal at most `limit` units that were due before the watermark, each into its label counts, once. Returns how many."""
         due = (units.c.bucket.is_(None), units.c.due_us < watermark_us)
         with self._db.read() as c:
             if c.scalar(select(units.c.due_us).where(*due).limit(1)) is None:
                 return 0
         query = (
-            select(units, exposed.c.arm, exposed.c.period)
+            select(units, exposed)
             .join(exposed, (exposed.c.rollout == units.c.rollout) & (exposed.c.unit == units.c.unit))
             .where(*due)
             .order_by(units.c.due_us)
@@ -153,19 +205,28 @@ class Tallies:
         )
         with self._db.write() as c:
             _take_turns(c)
-            labels: Counter[tuple[str, str, int, str, int]] = Counter()
-            sealed = []
-            for row in c.execute(query).all():
-                bucket = bucket_of(_running(row))
-                labels[row.rollout, row.guard, row.period, row.arm, bucket] += 1
-                sealed.append({"r": row.rollout, "u": row.unit, "g": row.guard, "b": bucket})
-            if not sealed:
+            found = c.execute(query).all()
+            if not found:
                 return 0
+            whole: Counter[tuple[str, str, int, str, str, int]] = Counter()
+            parts: Counter[tuple[str, str, int, str, str, str, int]] = Counter()
+            sealed = []
+            seen: dict[UnitKey, Exposed] = {}  # a unit comes once for each of its guards
+            for columns in found:
+                row = running_of(columns[:UNIT_COLUMNS])
+                unit = seen.get(row.key) or seen.setdefault(row.key, exposed_of(columns[UNIT_COLUMNS:]))
+                (rollout, name), guard, period, arm, label = row.key, row.guard, unit.period, unit.arm.value, label_of(row)
+                whole[rollout, guard, period, "", arm, label.bucket] += 1
+                if unit.control:
+                    whole[rollout, guard, period, CONTROL, arm, label.bucket] += 1
+                if label.in_segments is not None:
+                    for dimension, value in segments_of(unit, row.due_us):
+                        parts[rollout, guard, period, dimension, value, arm, label.in_segments] += 1
+                sealed.append({"r": rollout, "u": name, "g": guard, "b": label.bucket})
             here = (units.c.rollout == bindparam("r"), units.c.unit == bindparam("u"), units.c.guard == bindparam("g"))
             c.execute(update(units).where(*here).values(bucket=bindparam("b")), sealed)
-            names = ("rollout", "guard", "period", "arm", "bucket")
-            rows = [{**dict(zip(names, key, strict=True)), "slice": SLICE, "n": n} for key, n in labels.items()]
-            upsert(c, label_counts, rows, add=("n",))
+            _add_counts(c, label_counts, whole)
+            _add_counts(c, segment_counts, _within_bounds(c, parts))
         return len(sealed)
 
 
@@ -189,57 +250,30 @@ def _move(c: Connection, moves: Sequence[SpoolMove]) -> None:
             raise Conflict(f"spool `{move.name}` was read on by another ingester", hint="one ingester a host is enough")
 
 
-def _load_units(c: Connection, keys: Iterable[UnitKey]) -> Units:
-    of_rollout: defaultdict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        of_rollout[key.rollout].append(key.unit)
-    found: dict[UnitKey, Exposed] = {}
-    running: defaultdict[UnitKey, dict[str, Running]] = defaultdict(dict)
-    for rollout, names in of_rollout.items():
-        for row in c.execute(select(exposed).where(exposed.c.rollout == rollout, exposed.c.unit.in_(names))):
-            key = UnitKey(row.rollout, row.unit)
-            found[key] = Exposed(key, UnitKind(row.kind), Arm(row.arm), row.period, row.first_us, row.saw_candidate)
-        for row in c.execute(select(units).where(units.c.rollout == rollout, units.c.unit.in_(names))):
-            running[UnitKey(row.rollout, row.unit)][row.guard] = _running(row)
-    return Units(found, running)
+def _add_counts(c: Connection, table: Table, counts: Mapping[tuple[str, str, int, str, str, int], int]) -> None:
+    names = ("rollout", "guard", "period", "slice", "arm", "bucket")
+    upsert(c, table, [{**dict(zip(names, key, strict=True)), "n": n} for key, n in sorted(counts.items())], add=("n",))
 
 
-def _store_units(c: Connection, changes: Changes) -> None:
-    upsert(
-        c,
-        exposed,
-        [
-            {
-                "rollout": unit.key.rollout,
-                "unit": unit.key.unit,
-                "kind": unit.kind.value,
-                "arm": unit.arm.value,
-                "period": unit.period,
-                "first_us": unit.first_us,
-                "saw_candidate": unit.saw_candidate,
-            }
-            for unit in changes.exposed
-        ],
-    )
-    running = [
-        {
-            "rollout": row.key.rollout,
-            "unit": row.key.unit,
-            "guard": row.guard,
-            "due_us": row.due_us,
-            "said": row.said,
-            "events": row.events,
-            "total": row.total,
-            "bucket": row.bucket,
-        }
-        for row in changes.running
-    ]
-    upsert(c, units, running)
-    counts = [
-        {"rollout": e.rollout, "period": e.period, "arm": e.arm.value, "units": e.units, "saw_candidate": e.saw_candidate}
-        for e in changes.exposing
-    ]
-    upsert(c, exposure_counts, counts, add=("units", "saw_candidate"))
+def _within_bounds(
+    c: Connection, parts: Mapping[tuple[str, str, int, str, str, str, int], int]
+) -> Counter[tuple[str, str, int, str, str, int]]:
+    """Counts by segment; values of a dimension beyond the first `SEGMENT_VALUES` become `other`."""
+    known: dict[tuple[str, str], set[str]] = {}
+    t = segment_values
+    for rollout in {key[0] for key in parts}:
+        for row in c.execute(select(t.c.dimension, t.c.value).where(t.c.rollout == rollout)):
+            known.setdefault((rollout, row.dimension), set()).add(row.value)
+    new: list[dict[str, str]] = []
+    counts: Counter[tuple[str, str, int, str, str, int]] = Counter()
+    for (rollout, guard, period, dimension, value, arm, bucket), n in sorted(parts.items()):
+        there = known.setdefault((rollout, dimension), set())
+        if value not in there and len(there) < SEGMENT_VALUES:
+            there.add(value)
+            new.append({"rollout": rollout, "dimension": dimension, "value": value})
+        counts[rollout, guard, period, f"{dimension}={value if value in there else OTHER}", arm, bucket] += n
+    insert_missing(c, segment_values, new)
+    return counts
 
 
 def _add_minutes(c: Connection, sums: Mapping[MinuteKey, MinuteSums]) -> None:
@@ -250,10 +284,6 @@ def _add_minutes(c: Connection, sums: Mapping[MinuteKey, MinuteSums]) -> None:
         held = _MINUTE.decode(body) if body is not None else MinuteSums()
         rows.append({**key._asdict(), "body": msgspec.json.encode(held + added).decode()})
     upsert(c, t, rows)
-
-
-def _running(row: Any) -> Running:
-    return Running(UnitKey(row.rollout, row.unit), row.guard, row.due_us, row.said, row.events, row.total, row.bucket)
 
 
 def _minute(row: Any) -> tuple[MinuteKey, MinuteSums]:

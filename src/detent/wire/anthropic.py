@@ -53,7 +53,13 @@ def _messages(message: dict[str, Any], raw: bytes) -> list[Message]:
     blocks = [an_object(block) for block in content]
     results = [block for block in blocks if block.get("type") == "tool_result"]
     found = [
-        Message(role="tool", text=text_of(block.get("content")), tool_result_for=a_word(block.get("tool_use_id"))) for block in results
+        Message(
+            role="tool",
+            text=text_of(block.get("content")),
+            tool_result_for=a_word(block.get("tool_use_id")),
+            failed=block.get("is_error") is True,
+        )
+        for block in results
     ]
     calls = _tool_uses(blocks, json_text.spans(raw)["content"].raw)
     rest = [block for block in blocks if block.get("type") == "text"]

@@ -6,6 +6,8 @@ import re
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from detent.errors import InvalidInput
 from detent.terms import Dialect, Endpoint, Head
 from detent.wire import json_text
@@ -30,7 +32,7 @@ _OPENING_LOOK = 1000
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NO = ("", "0", "false", "no")
-_API_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_BETAS = 32
 
 
@@ -76,10 +78,13 @@ def read_head(endpoint: Endpoint, headers: Headers, body: bytes) -> Head:
         user=user,
         user_source=user_source,
         opening=opening,
+        continues=_continues(found),
         template=template,
         attempt=_attempt(values.get("x-stainless-retry-count", "")),
         no_record=values.get("x-detent-no-record", "").lower() not in _NO,
         no_shadow=values.get("x-detent-no-shadow", "").lower() not in _NO,
+        tenant=_word(values.get("x-detent-tenant", "")),
+        region=_word(values.get("x-detent-region", "")),
         api_version=api_version,
         betas=betas,
     )
@@ -105,7 +110,12 @@ def _api(endpoint: Endpoint, values: dict[str, str], headers: Headers) -> tuple[
     version = values.get("anthropic-version", "")
     asked = b",".join(value for name, value in headers if name == b"anthropic-beta").decode("latin-1")
     betas = (word.strip() for word in asked.split(",", _MOST_BETAS)[:_MOST_BETAS])
-    return version if _API_WORD.fullmatch(version) else None, tuple(word for word in betas if _API_WORD.fullmatch(word))
+    return _word(version), tuple(word for word in betas if _WORD.fullmatch(word))
+
+
+def _word(text: str) -> str | None:
+    """A header's value if it is a sane word: it is stored as said, and anything else may be somebody's name or address."""
+    return text if _WORD.fullmatch(text) else None
 
 
 def _asks_usage(found: dict[str, Span]) -> bool:
@@ -131,6 +141,26 @@ def _digests(endpoint: Endpoint, found: dict[str, Span]) -> tuple[str, str]:
             break
     parameters = {key: json_text.load(found[key].raw) for key in _TEMPLATE_MEMBERS if key in found}
     return json_text.digest([system, first]) if first else "", json_text.digest([system, parameters])
+
+
+class _Turn(msgspec.Struct):
+    """A message, of which only its role is looked at."""
+
+    role: Any = None
+
+
+_TURNS = msgspec.json.Decoder(list[_Turn])
+
+
+def _continues(found: dict[str, Span]) -> bool:
+    """Whether an assistant's turn stands among the messages. One at the very end is the beginning of the answer that is asked for."""
+    if "messages" not in found:
+        return False
+    try:
+        turns = _TURNS.decode(found["messages"].raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return any(turn.role == "assistant" for turn in turns[:-1])
 
 
 def _without_cache_marks(content: object) -> object:

@@ -37,12 +37,30 @@ def read_prompt(body: bytes) -> Prompt:
 
 
 def _message(message: dict[str, Any]) -> Message:
+    role, text = a_word(message.get("role")) or "", text_of(message.get("content"))
     return Message(
-        role=a_word(message.get("role")) or "",
-        text=text_of(message.get("content")),
+        role=role,
+        text=text,
         tool_calls=_tool_calls(message),
         tool_result_for=a_word(message.get("tool_call_id")),
+        failed=role == "tool" and _is_failure(text),
     )
+
+
+def _is_failure(result: str) -> bool:
+    """Whether a tool's result is an error. The dialect has no mark for it, so by the two usual spellings: `Error...`, and JSON with an
+    `error` or `is_error` that is not empty or false.
+    """
+    text = result.lstrip()
+    if not text.startswith("{"):
+        return text.startswith("Error")
+    if '"error"' not in text and '"is_error"' not in text:
+        return False
+    try:
+        said = an_object(json_text.load(text.encode()))
+    except (InvalidInput, UnicodeEncodeError):
+        return False
+    return bool(said.get("error") or said.get("is_error"))
 
 
 def _tool_name(tool: dict[str, Any]) -> str | None:

@@ -1,6 +1,11 @@
-"""What Detent changes in the bytes of a managed route: the version in place of the name, and usage asked for and taken out again."""
+"""What Detent changes in the bytes of a managed route: the version in place of the name, usage asked for and taken out again, and the
+cache key of a control slice.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -14,9 +19,11 @@ _ASK = b'"include_usage":true'
 _HOLD = 1 << 20
 
 
-def rewrite(endpoint: Endpoint, body: bytes, *, model: str, ask_usage: bool) -> bytes:
+def rewrite(endpoint: Endpoint, body: bytes, *, model: str, ask_usage: bool, cache_key: Callable[[str], str] | None = None) -> bytes:
     """The body with another top-level `model`, and with `stream_options.include_usage` true where `ask_usage` is set and a streaming
     OpenAI chat request did not ask itself. Every other byte stays. Raises InvalidInput where `read_head` would.
+
+    `cache_key` maps the app's own `prompt_cache_key` (empty without one) to what is sent in its place. Only OpenAI has such a key.
     """
     found = json_text.spans(body)
     if "model" not in found:
@@ -25,6 +32,8 @@ def rewrite(endpoint: Endpoint, body: bytes, *, model: str, ask_usage: bool) -> 
     streams = "stream" in found and found["stream"].raw == b"true"
     if ask_usage and streams and endpoint is Endpoint.OPENAI_CHAT:
         edits += _ask_usage(found)
+    if cache_key is not None and endpoint is Endpoint.OPENAI_CHAT:
+        edits += _cache_key(found, cache_key)
     return _edited(body, edits)
 
 
@@ -44,6 +53,17 @@ def _edited(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
     for start, end, new in sorted(edits, reverse=True):
         body = body[:start] + new + body[end:]
     return body
+
+
+def _cache_key(found: dict[str, Span], cache_key: Callable[[str], str]) -> list[tuple[int, int, bytes]]:
+    own = found.get("prompt_cache_key")
+    value: Any = json_text.load(own.raw) if own is not None else None
+    if own is None:
+        at = found["model"].name
+        return [(at, at, b'"prompt_cache_key":' + msgspec.json.encode(cache_key("")) + b",")]
+    if value is not None and not isinstance(value, str):
+        return []  # the provider says what is wrong with it
+    return [(own.start, own.end, msgspec.json.encode(cache_key(value or "")))]
 
 
 def _ask_usage(found: dict[str, Span]) -> list[tuple[int, int, bytes]]:
