@@ -40,10 +40,7 @@ def gateway(mock: Mock, started: Served, monkeypatch: pytest.MonkeyPatch) -> Ser
         monkeypatch.delenv(name, raising=False)
     started.spool.settle()
     started.flags = flagset(mock.url)
-    started.spool.entries.clear()
-    started.spool.broken = False
-    started.gateway.counts.clear()
-    started.gateway.unpinned.clear()
+    started.as_new()
     mock.answer = lambda seen: OK
     mock.may_go.clear()
     mock.seen.clear()

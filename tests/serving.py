@@ -14,8 +14,9 @@ from typing import Any
 
 import uvicorn
 
+from detent.assign import InFlight
 from detent.gateway import Gateway
-from detent.terms import Dialect, Feedback, Flag, FlagSet, Intent, Manifest, Provider, Result, Role, Route, Server, Version
+from detent.terms import Begun, Dialect, Feedback, Flag, FlagSet, Intent, Manifest, Provider, Result, Role, Route, Server, Version
 from detent.upstream import Upstream
 
 STABLE, CANDIDATE = "atlas-2026-03-01", "atlas-2026-06-01"
@@ -25,10 +26,10 @@ class MemorySpool:
     """Every entry, in order."""
 
     def __init__(self) -> None:
-        self.entries: list[Intent | Result | Feedback] = []
+        self.entries: list[Intent | Begun | Result | Feedback] = []
         self.broken = False
 
-    def write(self, entry: Intent | Result | Feedback) -> None:
+    def write(self, entry: Intent | Begun | Result | Feedback) -> None:
         if self.broken:
             raise OSError("no space left on device")
         self.entries.append(entry)
@@ -36,6 +37,10 @@ class MemorySpool:
     @property
     def intents(self) -> list[Intent]:
         return [entry for entry in self.entries if isinstance(entry, Intent)]
+
+    @property
+    def begun(self) -> list[Begun]:
+        return [entry for entry in self.entries if isinstance(entry, Begun)]
 
     @property
     def results(self) -> list[Result]:
@@ -94,7 +99,9 @@ def with_server(flags: FlagSet, **server: Any) -> FlagSet:
     return replace(flags, manifest=replace(flags.manifest, server=Server(**server)))
 
 
-def with_rollout(flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, provider: str = "openai") -> FlagSet:
+def with_rollout(
+    flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, control: float = 0.0, period: int = 3, provider: str = "openai"
+) -> FlagSet:
     """A rollout open on `chat`."""
     flag = Flag(
         route="chat",
@@ -103,7 +110,8 @@ def with_rollout(flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, pro
         candidate=Version(provider, CANDIDATE),
         rollout="ro_1",
         split=split,
-        period=3,
+        control=control,
+        period=period,
         salt="the rollout's salt",
         shadow=shadow,
     )
@@ -113,21 +121,30 @@ def with_rollout(flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, pro
 class Served:
     """A running gateway. `flags` may be changed at any time."""
 
-    def __init__(self, flags: FlagSet, upstream: Upstream) -> None:
+    def __init__(self, flags: FlagSet, upstream: Upstream, **gateway: Any) -> None:
         self.flags = flags
         self.spool = MemorySpool()
-        self.gateway = Gateway(lambda: self.flags, self.spool, upstream, "gw-1")
+        self.gateway = Gateway(lambda: self.flags, self.spool, upstream, "gw-1", **gateway)
         self.port = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def as_new(self) -> None:
+        """Without records, counts, sessions in flight and memory of senders."""
+        self.spool.entries.clear()
+        self.spool.broken = False
+        self.gateway.counts.clear()
+        self.gateway.unpinned.clear()
+        self.gateway._in_flight = InFlight()
+        self.gateway._feedback._allowances.clear()
+
 
 @contextmanager
-def serving(flags: FlagSet, *, upstream: Upstream | None = None) -> Iterator[Served]:
-    """Started as `detent serve` starts it."""
-    served = Served(flags, upstream or Upstream())
+def serving(flags: FlagSet, *, upstream: Upstream | None = None, **gateway: Any) -> Iterator[Served]:
+    """Started as `detent serve` starts it. `gateway` are its clocks and ids, where a test sets them."""
+    served = Served(flags, upstream or Upstream(), **gateway)
     config = uvicorn.Config(
         served.gateway,
         host="127.0.0.1",

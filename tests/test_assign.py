@@ -6,19 +6,22 @@ import hashlib
 import hmac
 import math
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detent.assign import Purpose, assign, draw, hash_identity, unit_of
-from detent.terms import Arm, Endpoint, Flag, Head, Unit, UnitKind, Version
+from detent.assign import IDLE_S, InFlight, Purpose, assign, draw, hash_identity, unit_of
+from detent.terms import Arm, Assignment, Endpoint, Flag, Head, Unit, UnitKind, Version
 
 OLD, NEW = Version("openai", "atlas-1"), Version("openai", "atlas-2")
 UNITS = [Unit(UnitKind.SESSION, hash_identity("key", f"session-{n}")) for n in range(20_000)]
 
 
-def flag(split: float, *, salt: str = "salt-1", candidate: Version | None = NEW, rollout: str | None = "ro_1") -> Flag:
-    return Flag(route="summarizer", revision=1, stable=OLD, candidate=candidate, rollout=rollout, split=split, salt=salt)
+def flag(
+    split: float, *, salt: str = "salt-1", candidate: Version | None = NEW, rollout: str | None = "ro_1", control: float = 0.0
+) -> Flag:
+    return Flag(route="summarizer", revision=1, stable=OLD, candidate=candidate, rollout=rollout, split=split, control=control, salt=salt)
 
 
 def on_candidate(split: float, salt: str = "salt-1") -> set[str]:
@@ -117,3 +120,232 @@ def test_identities_are_hashed_with_the_key_and_never_without() -> None:
     keyless = unit_of(head(session="ada", opening="digest"), ("session",), "", b"{}")
     assert keyless.kind is UnitKind.REQUEST
     assert keyless.id not in {hash_identity("", "ada"), hash_identity("", "opening:digest")}
+
+
+# ── the control slice ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_control(split: float, control: float) -> set[str]:
+    return {unit.id for unit in UNITS if assign(unit, flag(split, control=control)).control}
+
+
+def test_the_control_slice_is_as_large_as_the_candidates_and_on_stable() -> None:
+    for split in (0.05, 0.25, 0.5):
+        slice_of_stable = in_control(split, split)
+        # Six standard errors of a binomial share.
+        assert abs(len(slice_of_stable) / len(UNITS) - split) < 6 * math.sqrt(split * (1 - split) / len(UNITS))
+        assert not slice_of_stable & on_candidate(split)
+    assert len(in_control(0.5, 0.5) | on_candidate(0.5)) == len(UNITS)
+    assert in_control(0.05, 0.0) == set()
+
+
+def test_a_control_slice_that_widens_takes_nobody_who_was_on_the_candidate() -> None:
+    splits = (0.05, 0.25, 0.5)
+    for before, after in pairwise(splits):
+        assert in_control(before, before) < in_control(after, after)
+    assert not in_control(0.5, 0.5) & on_candidate(0.25)
+
+
+def test_without_a_split_there_is_no_control() -> None:
+    for nothing in (
+        flag(0.0, control=0.5),
+        flag(1.0, control=0.5),
+        flag(0.5, control=0.5, rollout=None),
+        flag(0.5, control=0.5, candidate=None),
+    ):
+        assert not any(assign(unit, nothing).control for unit in UNITS[:200])
+
+
+# ── runs in flight ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sessions:
+    """Sessions that ask again and again, some seconds apart, of one gateway: each a run of its own, unless it says that one begins."""
+
+    def __init__(self, memory: InFlight | None = None) -> None:
+        self.memory = InFlight() if memory is None else memory
+        self.now = 0.0
+
+    def ask(self, flag: Flag, number: int = 0, *, after_s: float = 1.0, user: int | None = None, **how: Any) -> Assignment:
+        self.now += after_s
+        unit = UNITS[number if user is None else user]
+        asked = head(**{"session": f"session-{number}", "opening": "hello", "continues": True} | how)
+        return self.memory.keep(assign(unit, flag), flag, asked, self.now)
+
+
+def drawn_between(low: float, high: float) -> int:
+    """The number of a unit whose draw lies there."""
+    return next(number for number, unit in enumerate(UNITS) if low <= draw("salt-1", "arm", unit.id) < high)
+
+
+WIDENED = drawn_between(0.1, 0.4)  # on stable at 5 %, on the candidate at 50 %
+
+
+def test_a_session_in_flight_stays_on_stable_when_a_split_widens_and_is_still_randomised() -> None:
+    sessions = Sessions()
+    first = sessions.ask(flag(0.05), WIDENED)
+    assert (first.arm, first.randomised) == (Arm.STABLE, True)
+    for split in (0.5, 0.5, 0.95):
+        assert sessions.ask(flag(split), WIDENED, after_s=IDLE_S - 1) == first
+    again = sessions.ask(flag(0.95), WIDENED, after_s=IDLE_S)
+    assert (again.arm, again.randomised) == (Arm.CANDIDATE, True), "after half an hour of silence it is another run"
+
+
+def test_a_new_session_goes_where_it_is_drawn() -> None:
+    sessions = Sessions()
+    sessions.ask(flag(0.05), WIDENED)
+    assert sessions.ask(flag(0.5), drawn_between(0.4, 0.45)).arm is Arm.CANDIDATE
+    fresh = Sessions().ask(flag(0.5), WIDENED)
+    assert fresh.arm is Arm.CANDIDATE, "another gateway, or this one after a restart, knows nothing of it"
+
+
+def test_a_run_that_begins_goes_where_it_is_drawn_however_busy_its_session_is() -> None:
+    """Else a name that is used again, or a greeting that many begin with, would be on stable for ever."""
+    sessions = Sessions()
+    for _ in range(3):
+        sessions.ask(flag(0.05), WIDENED, continues=False)
+    again = sessions.ask(flag(0.5), WIDENED, continues=False)
+    assert (again.arm, again.randomised) == (Arm.CANDIDATE, True)
+    assert sessions.ask(flag(0.5), WIDENED).arm is Arm.CANDIDATE, "and what continues it stays with it"
+    before = Sessions()
+    before.ask(flag(0.0), WIDENED, continues=False)
+    assert before.ask(flag(0.5), WIDENED, continues=False).randomised
+
+
+def test_a_run_that_begins_in_a_session_leaves_the_one_under_way_where_it_is() -> None:
+    """An agent that calls others under its own session's name."""
+    sessions = Sessions()
+    sessions.ask(flag(0.05), WIDENED, continues=False)
+    assert sessions.ask(flag(0.5), WIDENED, opening="a part of the task", continues=False).arm is Arm.CANDIDATE
+    assert sessions.ask(flag(0.5), WIDENED).arm is Arm.STABLE
+    assert sessions.ask(flag(0.5), WIDENED, opening="a part of the task").arm is Arm.CANDIDATE
+
+
+def test_an_sdks_retry_of_a_first_request_stays_where_that_was() -> None:
+    sessions = Sessions()
+    sessions.ask(flag(0.05), WIDENED, continues=False)
+    assert sessions.ask(flag(0.5), WIDENED, continues=False, attempt=1).arm is Arm.STABLE
+    assert sessions.ask(flag(0.5), WIDENED, continues=False, attempt=0).arm is Arm.CANDIDATE
+
+
+def test_a_user_in_two_sessions_leaves_only_the_one_under_way_where_it_is() -> None:
+    sessions = Sessions()
+    sessions.ask(flag(0.05), 1, user=WIDENED)
+    assert sessions.ask(flag(0.5), 1, user=WIDENED).arm is Arm.STABLE
+    assert sessions.ask(flag(0.5), 2, user=WIDENED).arm is Arm.CANDIDATE
+
+
+def test_the_end_of_a_rollout_moves_everyone_at_once_and_the_next_one_begins_anew() -> None:
+    sessions = Sessions()
+    sessions.ask(flag(0.05), WIDENED)
+    over = Flag(route="summarizer", revision=2, stable=NEW)
+    assert sessions.ask(over, WIDENED) == Assignment(Arm.STABLE, UNITS[WIDENED], False)
+    assert sessions.ask(flag(0.5, rollout="ro_2"), WIDENED).arm is Arm.CANDIDATE
+
+
+def test_a_session_on_the_candidate_stays_there() -> None:
+    sessions = Sessions()
+    on_it = drawn_between(0.0, 0.05)
+    assert {sessions.ask(flag(split), on_it).arm for split in (0.05, 0.5, 0.95)} == {Arm.CANDIDATE}
+    assert len(sessions.memory) == 0, "and costs no memory"
+
+
+def test_a_run_that_was_under_way_before_the_split_never_counts_whichever_arm_it_is_drawn_to() -> None:
+    """Held back are those drawn to the candidate alone: with the others counted, stable would have more units than its share."""
+    sessions = Sessions()
+    under_way, new = range(2000), range(2000, 20_000)
+    for number in under_way:
+        sessions.ask(flag(0.0), number, after_s=0.001)
+    met = [sessions.ask(flag(0.5), number, after_s=0.001) for number in under_way]
+    assert {(one.arm, one.randomised) for one in met} == {(Arm.STABLE, False)}
+    counted = [one for number in new if (one := sessions.ask(flag(0.5), number, after_s=0.001)).randomised]
+    assert len(counted) == len(new)
+    share = sum(one.arm is Arm.CANDIDATE for one in counted) / len(counted)
+    assert abs(share - 0.5) < 6 * math.sqrt(0.25 / len(counted)), "six standard errors of a binomial share"
+    sessions.now += IDLE_S
+    assert all(sessions.ask(flag(0.5), number, after_s=0.001).randomised for number in under_way), "their next run counts"
+
+
+def test_of_units_that_are_busy_in_every_way_the_share_on_the_candidate_is_the_splits() -> None:
+    """Runs go on and new ones begin, before a split, in it and after it has widened: who is counted depends on the draw alone."""
+    sessions, first = Sessions(), dict[int, Assignment]()
+    for period, split in enumerate((0.0, 0.3, 0.6)):
+        for turn in range(3):
+            for number in range(2000 * (period + 1)):
+                # Every third unit begins anew at its second turn, the others go on.
+                given_now = sessions.ask(flag(split), number, after_s=1e-4, continues=not (turn == 1 and number % 3 == 0))
+                if given_now.randomised and number not in first:
+                    first[number] = given_now
+        if split:
+            met = [one for number, one in first.items() if number >= 2000 * period]
+            share = sum(one.arm is Arm.CANDIDATE for one in met) / len(met)
+            assert abs(share - split) < 6 * math.sqrt(split * (1 - split) / len(met)), "six standard errors of a binomial share"
+    early = [one for number, one in first.items() if number < 2000]
+    share = sum(one.arm is Arm.CANDIDATE for one in early) / len(early)
+    assert len(early) == 667, "those who came before the split are counted from their next run on"
+    assert abs(share - 0.3) < 6 * math.sqrt(0.21 / len(early))
+
+
+def test_a_session_in_the_control_slice_and_one_beside_it_keep_their_cache() -> None:
+    sessions = Sessions()
+    beside, inside = drawn_between(0.6, 0.9), drawn_between(0.95, 1.0)
+    narrow, wide = flag(0.05, control=0.05), flag(0.5, control=0.5)
+    assert [sessions.ask(narrow, number).control for number in (beside, inside)] == [False, True]
+    assert [sessions.ask(wide, number).control for number in (beside, inside)] == [False, True]
+    held = Sessions()
+    held.ask(flag(0.05, control=0.05), WIDENED)
+    assert not held.ask(flag(0.5, control=0.5), WIDENED).control
+
+
+def test_a_candidate_that_cannot_be_sent_for_a_while_takes_no_session_out_for_longer() -> None:
+    sessions = Sessions()
+    one = drawn_between(0.6, 0.9)
+    gone = Flag(route="summarizer", revision=2, stable=OLD, rollout="ro_1", salt="salt-1")
+    assert [sessions.ask(flag, one).randomised for flag in (flag(0.05), gone, flag(0.05))] == [True, False, True]
+
+
+def test_a_conversation_without_a_session_is_known_by_its_opening() -> None:
+    memory = InFlight()
+    unit = UNITS[WIDENED]
+    for split in (0.05, 0.5):
+        kept = memory.keep(assign(unit, flag(split)), flag(split), head(opening="digest", continues=True), 1.0)
+        assert kept.arm is Arm.STABLE
+    nameless = [memory.keep(assign(unit, flag(split)), flag(split), head(continues=True), 1.0).arm for split in (0.05, 0.5)]
+    assert nameless == [Arm.STABLE, Arm.CANDIDATE], "a request that says nothing is no run"
+
+
+def test_the_memory_is_bounded_and_forgets_the_longest_silent_first() -> None:
+    sessions = Sessions(InFlight(most=100))
+    on_stable = [number for number in range(1000) if assign(UNITS[number], flag(0.05)).arm is Arm.STABLE][:200]
+    for number in on_stable[:100]:
+        sessions.ask(flag(0.05), number)
+    sessions.ask(flag(0.05), on_stable[0])
+    for number in on_stable[100:199]:
+        sessions.ask(flag(0.05), number)
+    assert len(sessions.memory) == 100
+    kept = sessions.ask(flag(1 - 1e-9), on_stable[0])
+    assert kept.arm is Arm.STABLE
+    assert sessions.ask(flag(1 - 1e-9), on_stable[1]).arm is Arm.CANDIDATE, "the one that was silent for longest gave way"
+    for _ in range(100):
+        sessions.ask(flag(0.05), on_stable[0], after_s=IDLE_S)
+    assert len(sessions.memory) == 1, "and idle ones go, a few at every request"
+
+
+@given(
+    asks=st.lists(st.tuples(st.integers(0, 4), st.floats(0, IDLE_S * 1.5), st.booleans()), max_size=60),
+)
+def test_no_run_ever_changes_its_arm(asks: list[tuple[int, float, bool]]) -> None:
+    """Whatever the order in which sessions ask and the split widens: from one request to the next of a run, arm and label stay."""
+    sessions, splits = Sessions(), [0.0, 0.05, 0.25, 0.5, 0.95]
+    step = 0
+    last: dict[int, tuple[float, Assignment]] = {}
+    for session, after_s, widens in asks:
+        step = min(step + widens, len(splits) - 1)
+        number = WIDENED + session
+        given_now = sessions.ask(flag(splits[step], control=min(splits[step], 1 - splits[step])), number, after_s=after_s)
+        before = last.get(number)
+        if before is not None and sessions.now - before[0] < IDLE_S:
+            assert given_now.arm is before[1].arm
+            if before[1].arm is Arm.STABLE:
+                assert (given_now.randomised, given_now.control) == (before[1].randomised, before[1].control)
+        last[number] = (sessions.now, given_now)

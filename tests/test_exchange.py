@@ -15,7 +15,7 @@ from detent.reading import Heard
 from detent.terms import (
     Answer,
     Arm,
-    Endpoint,
+    Begun,
     FlagSet,
     Leg,
     Message,
@@ -29,6 +29,7 @@ from detent.terms import (
     Usage,
     Version,
 )
+from detent.wire.effects import has_effects
 from detent.wire.guard import Headers, Refusal
 from serving import CANDIDATE, STABLE, flagset, with_rollout, with_server
 
@@ -135,6 +136,57 @@ def test_without_an_identity_key_nobody_is_written_down() -> None:
     assert (written.session, written.user, written.unit_kind) == (None, None, UnitKind.REQUEST)
 
 
+def test_the_control_slice_is_written_down_and_has_a_cache_of_its_own() -> None:
+    flags = with_rollout(flagset(URL), split=0.5, control=0.5)
+    keys: dict[bool, set[Any]] = {True: set(), False: set()}
+    for number in range(40):
+        for own in (None, "the app's"):
+            ex = begun(flags, {} if own is None else {"prompt_cache_key": own}, [(b"x-detent-session-id", b"s-%d" % number)])
+            leg = exchange.first_leg(ex, "le_1")
+            control = leg.arm is Arm.STABLE  # at one half and one half, stable is all control
+            assert exchange.intent(ex, leg, 0).control is control
+            keys[control].add((own, json.loads(exchange.body_for(ex, leg)).get("prompt_cache_key")))
+    assert keys[False] == {(None, None), ("the app's", "the app's")}, "the candidate is another model, with a cache of its own anyway"
+    assert len(keys[True]) == 2, "one namespace for each of the app's own"
+    assert all(key not in {None, own} and "app" not in key for own, key in keys[True])
+    other = replace(flags, flags={"chat": replace(flags.flags["chat"], salt="another rollout's")})
+    caches = set()
+    for number in range(40):
+        ex = begun(other, headers=[(b"x-detent-session-id", b"s-%d" % number)])
+        caches.add(json.loads(exchange.body_for(ex, exchange.first_leg(ex, "le_1"))).get("prompt_cache_key"))
+    assert not (caches - {None}) & {key for _, key in keys[True]}
+
+
+def test_the_policy_of_the_route_is_written_down_on_both_arms() -> None:
+    for policy, falls_back in (("stable", True), ("fail", False)):
+        flags = with_rollout(flagset(URL, on_candidate_failure=policy), split=0.5)
+        seen = set()
+        for number in range(20):
+            ex = begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)])
+            written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+            seen.add((written.arm, written.falls_back))
+        assert seen == {(arm, falls_back) for arm in Arm}
+
+
+def test_the_first_byte_is_written_of_a_good_stream_alone() -> None:
+    def first_byte(asked: dict[str, Any], status: int = 200, role: Role = Role.SERVED) -> Begun | None:
+        ex = begun(flagset(URL), asked)
+        leg = replace(exchange.first_leg(ex, "le_1"), role=role)
+        return exchange.begun(ex, leg, status=status, at_us=1_300_000, first_byte_s=0.3)
+
+    streamed = {"stream": True}
+    assert first_byte(streamed) == first_byte(streamed, role=Role.FALLBACK) == Begun(leg="le_1", at_us=1_300_000, first_byte_s=0.3)
+    assert first_byte({}) is None, "it comes whole, and its result says when"
+    assert first_byte(streamed, 500) is None
+    assert first_byte(streamed, role=Role.MIRRORED) is None, "counts for no unit"
+
+
+def test_what_an_app_says_of_tenant_and_region_is_written_down() -> None:
+    ex = begun(flagset(URL), headers=[(b"x-detent-tenant", b"acme"), (b"x-detent-region", b"eu")])
+    written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+    assert (written.tenant, written.region, written.control) == ("acme", "eu", False)
+
+
 # ── legs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -196,11 +248,11 @@ def test_the_shadow_takes_the_share_that_its_flag_names() -> None:
     ],
 )
 def test_requests_that_act_on_the_providers_side_are_known(asked: dict[str, Any], effects: bool) -> None:
-    assert exchange.has_effects(Endpoint.OPENAI_CHAT, json.dumps(ASKED | asked).encode()) is effects
+    assert has_effects(json.dumps(ASKED | asked).encode()) is effects
 
 
 def test_a_request_that_cannot_be_read_may_have_effects() -> None:
-    assert exchange.has_effects(Endpoint.OPENAI_CHAT, b"[" * 100_000)
+    assert has_effects(b"[" * 100_000)
 
 
 # ── what is written down ────────────────────────────────────────────────────────────────────────────────────────────

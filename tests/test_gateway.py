@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 
 from detent import exchange, upstream
 from detent.assign import hash_identity
-from detent.gateway.app import AT_ONCE_BYTES
+from detent.gateway.records import AT_ONCE_BYTES
 from detent.gateway.tape import Tape
 from detent.reading import READ_BYTES, kept_answer
 from detent.terms import Arm, Dialect, FlagSet, Outcome, Provider, RecordPolicy, Result, Role, UnitKind
@@ -64,6 +65,40 @@ def test_an_exchange_is_written_down_with_what_was_sent_and_what_came(mock: Mock
     assert 0 < result.first_byte_s <= result.latency_s
     assert result.at_us >= intent.at_us
     assert "ada" not in repr(gateway.spool.entries)
+
+
+def test_the_first_byte_of_a_stream_is_on_record_while_the_rest_is_still_to_come(mock: Mock, gateway: Served) -> None:
+    mock.answer = lambda seen: stream(piece("first"), GO, piece("second", "stop"), b"data: [DONE]\n\n")
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(request(ASKED | {"stream": True}))
+        until(lambda: gateway.spool.begun)
+        assert gateway.spool.results == []
+        mock.go()
+        gateway.spool.settle()
+    intent, result = gateway.spool.leg()
+    (begun,) = gateway.spool.begun
+    assert (begun.leg, begun.first_byte_s, result.outcome) == (intent.leg, result.first_byte_s, Outcome.COMPLETE)
+    assert intent.at_us <= begun.at_us <= result.at_us
+    assert [type(entry).__name__ for entry in gateway.spool.entries] == ["Intent", "Begun", "Result"]
+
+
+@pytest.mark.parametrize("policy", ["stable", "fail"])
+def test_what_has_no_good_first_byte_and_what_comes_whole_is_told_by_its_result(mock: Mock, gateway: Served, policy: str) -> None:
+    """The candidate's error is no first byte of an answer; stable's answer in its place has one."""
+    gateway.flags = with_rollout(flagset(mock.url, on_candidate_failure=policy), split=1.0)
+    good = stream(piece("Hi", "stop"), b"data: [DONE]\n\n")
+    mock.answer = by_version(good, answer(b'{"error": {}}', 500))
+    post(gateway, body=ASKED | {"stream": True})
+    gateway.spool.settle()
+    fallbacks = [intent.leg for intent in gateway.spool.intents if intent.role is Role.FALLBACK]
+    assert [begun.leg for begun in gateway.spool.begun] == fallbacks
+    assert len(fallbacks) == (policy == "stable")
+    assert {intent.falls_back for intent in gateway.spool.intents} == {policy == "stable"}
+    gateway.spool.entries.clear()
+    mock.answer = by_version(OK, OK)
+    post(gateway)
+    gateway.spool.settle()
+    assert gateway.spool.begun == []
 
 
 def test_ids_sort_by_time(gateway: Served) -> None:
@@ -144,7 +179,7 @@ def test_what_cannot_be_redacted_is_not_kept(mock: Mock, gateway: Served, monkey
 
 def test_beyond_the_bound_large_bodies_are_left_out_and_counted(mock: Mock, gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.flags = flagset(mock.url, record=RecordPolicy(bodies=1.0))
-    monkeypatch.setattr("detent.gateway.app.APART_BYTES", AT_ONCE_BYTES)
+    monkeypatch.setattr("detent.gateway.records.APART_BYTES", AT_ONCE_BYTES)
     assert post(gateway, body={"model": "chat", "messages": [{"role": "user", "content": "x " * AT_ONCE_BYTES}]})[2] == COMPLETION
     result = gateway.spool.last()
     assert (result.outcome, result.request_body, result.answer_body) == (Outcome.COMPLETE, None, None)
@@ -305,7 +340,7 @@ def test_a_shadow_that_fails_is_recorded_and_nothing_else(mock: Mock, shadowed: 
     assert gateway.gateway.counts["faults"] == 0
 
 
-# ── Detent's own endpoints, and unpinned traffic ────────────────────────────────────────────────────────────────────
+# ── Detent's own endpoint, and unpinned traffic ─────────────────────────────────────────────────────────────────────
 
 
 def test_health_tells_the_revision_that_is_served(gateway: Served) -> None:
@@ -313,26 +348,6 @@ def test_health_tells_the_revision_that_is_served(gateway: Served) -> None:
     connection.request("GET", "/detent/v1/health")
     assert json.loads(connection.getresponse().read()) == {"revision": 7}
     connection.close()
-
-
-def test_feedback_is_taken_entry_by_entry(gateway: Served) -> None:
-    sent = [
-        {"request_id": "ex_1", "metric": "thumbs", "value": True},
-        {"session_id": "s-1", "metric": "stars", "value": 0.7, "id": "once"},
-        {"request_id": "ex_1", "metric": "thumbs", "value": "yes"},
-        {"metric": "thumbs", "value": 1},
-    ]
-    status, _, body = post(gateway, "/detent/v1/feedback", sent)
-    said = json.loads(body)
-    assert (status, said["accepted"]) == (202, 2)
-    assert [(item["index"], item["code"]) for item in said["rejected"]] == [(2, "invalid_value"), (3, "invalid_subject")]
-    thumbs, stars = gateway.spool.feedback
-    assert (thumbs.exchange, thumbs.session, thumbs.metric, thumbs.value) == ("ex_1", None, "thumbs", 1.0)
-    assert thumbs.id.startswith("fb_")
-    assert (stars.id, stars.session, stars.value) == ("once", hash_identity("installation key", "s-1"), 0.7)
-    assert post(gateway, "/detent/v1/feedback", b"{")[0] == 400
-    assert post(gateway, "/detent/v1/feedback", [sent[0]] * 101)[0] == 400
-    assert post(gateway, "/detent/v1/feedback", sent[0])[0] == 202
 
 
 def test_unpinned_traffic_is_counted_by_name_and_bounded(mock: Mock, gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,9 +383,9 @@ def test_every_method_passes_without_a_route(mock: Mock, gateway: Served, method
 
 def test_a_new_flag_is_obeyed_by_the_next_request(mock: Mock, gateway: Served) -> None:
     models = []
-    for split in (0.0, 1.0, 0.0):
+    for session, split in (("s-1", 0.0), ("s-2", 1.0), ("s-2", 0.0)):
         gateway.flags = with_rollout(flagset(mock.url), split=split)
-        post(gateway)
+        post(gateway, x_detent_session_id=session)
         models.append(mock.seen[-1].json["model"])
     assert models == [STABLE, CANDIDATE, STABLE]
 

@@ -2,6 +2,7 @@
 
     ex = plan(request, flags, ...)           Exchange | Refusal | Unmanaged
     leg = first_leg(ex, id)                  intent(ex, leg, at_us) is written before it is sent
+    begun(ex, leg, ...)                      written when the first byte of a good stream has gone out
     ...the rim sends it, relays the answer, and says what it saw: Heard...
     written = result(ex, leg, heard)         written in the loop turn of the last byte
     fallback_leg(ex, leg, written, id)       after a candidate that failed before its first byte
@@ -12,13 +13,11 @@ Nothing here raises for what a client or a provider sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import msgspec
 
 from detent import reading, wire
-from detent.assign import assign, draw, hash_identity, unit_of
+from detent.assign import InFlight, assign, draw, hash_identity, unit_of
 from detent.errors import InvalidInput
 from detent.reading import Heard
 from detent.redaction import redact_bodies, redact_text
@@ -26,6 +25,7 @@ from detent.terms import (
     Answer,
     Arm,
     Assignment,
+    Begun,
     Dialect,
     Endpoint,
     Flag,
@@ -40,6 +40,7 @@ from detent.terms import (
     Route,
     Version,
 )
+from detent.wire.effects import has_effects
 from detent.wire.guard import Headers, Refusal
 
 KEPT_BYTES = 2 * 1024 * 1024
@@ -77,8 +78,22 @@ def route_for(head: Head, flags: FlagSet) -> Route | None:
     return flags.manifest.routes.get(head.model if head.route is None else head.route)
 
 
-def plan(method: str, path: str, headers: Headers, body: bytes, flags: FlagSet, *, id: str, gateway: str) -> Exchange | Refusal | Unmanaged:
-    """What to do with a request: serve it on its route, refuse it, or pass it on untouched. `id` is for the exchange it may become."""
+def plan(
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
+    flags: FlagSet,
+    *,
+    id: str,
+    gateway: str,
+    in_flight: InFlight | None = None,
+    at_s: float = 0.0,
+) -> Exchange | Refusal | Unmanaged:
+    """What to do with a request: serve it on its route, refuse it, or pass it on untouched. `id` is for the exchange it may become.
+
+    `in_flight` remembers the runs under way by a clock that never goes backwards, which shows `at_s`.
+    """
     endpoint = wire.endpoint(method, path)
     if endpoint is None:
         # Ids stand further back in a path: two segments are few enough to be counted by.
@@ -89,10 +104,12 @@ def plan(method: str, path: str, headers: Headers, body: bytes, flags: FlagSet, 
         head = wire.read_head(endpoint, headers, body)
     except InvalidInput as error:
         return Refusal(400, "invalid_request", error.message)
-    return begin(head, body, flags, id=id, gateway=gateway)
+    return begin(head, body, flags, id=id, gateway=gateway, in_flight=in_flight, at_s=at_s)
 
 
-def begin(head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str) -> Exchange | Refusal | Unmanaged:
+def begin(
+    head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str, in_flight: InFlight | None = None, at_s: float = 0.0
+) -> Exchange | Refusal | Unmanaged:
     """`plan` for a request to an endpoint that is read, once its head is."""
     route = route_for(head, flags)
     if route is None:
@@ -105,6 +122,8 @@ def begin(head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str) -> 
     key = flags.identity_key
     unit = unit_of(head, route.unit, key, body)
     assignment = assign(unit, flag)
+    if in_flight is not None:
+        assignment = in_flight.keep(assignment, flag, head, at_s)
     may_mirror = assignment.arm is Arm.STABLE and flag.candidate is not None and not (head.no_shadow or head.no_record)
     return Exchange(
         id=id,
@@ -141,7 +160,7 @@ def _flag(route: Route, dialect: Dialect, flags: FlagSet) -> Flag:
     if flag is None or flag.stable.provider not in flags.manifest.providers:
         return Flag(route=route.name, revision=flags.revision, stable=route.stable)
     if flag.candidate is not None and not _speaks(flag.candidate, dialect, flags):
-        return replace(flag, candidate=None, split=0.0, shadow=0.0)
+        return replace(flag, candidate=None, split=0.0, control=0.0, shadow=0.0)
     return flag
 
 
@@ -162,7 +181,12 @@ def first_leg(ex: Exchange, id: str) -> Leg:
 
 def may_fall_back(ex: Exchange, leg: Leg) -> bool:
     """Whether stable answers if this leg fails before its first byte: then that byte is awaited before the client hears anything."""
-    return leg.role is Role.SERVED and leg.arm is Arm.CANDIDATE and ex.route.on_candidate_failure == "stable"
+    return leg.role is Role.SERVED and leg.arm is Arm.CANDIDATE and falls_back(ex)
+
+
+def falls_back(ex: Exchange) -> bool:
+    """Whether, by the route's policy, stable answers where a candidate fails."""
+    return ex.route.on_candidate_failure == "stable"
 
 
 def refuses(status: int) -> bool:
@@ -184,7 +208,7 @@ def mirrored_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None
     A request with effects on the provider's side is never sent twice.
     """
     live = leg.role is Role.SERVED and leg.arm is Arm.STABLE and written.outcome is Outcome.COMPLETE
-    if not ex.to_mirror or not live or ex.flag.candidate is None or len(ex.body) > KEPT_BYTES or has_effects(ex.head.endpoint, ex.body):
+    if not ex.to_mirror or not live or ex.flag.candidate is None or len(ex.body) > KEPT_BYTES or has_effects(ex.body):
         return None
     return Leg(id=id, role=Role.MIRRORED, arm=Arm.CANDIDATE, version=ex.flag.candidate)
 
@@ -201,42 +225,17 @@ def takes_usage_out(ex: Exchange, status: int, content_type: str, encoding: str)
 
 
 def body_for(ex: Exchange, leg: Leg) -> bytes:
-    """The request as a leg sends it: the client's bytes with the version in place of the route's name."""
-    return wire.rewrite(ex.head.endpoint, ex.body, model=leg.version.model, ask_usage=asks_usage(ex))
+    """The request as a leg sends it: the client's bytes with the version in place of the route's name.
+
+    The control slice has a cache of its own at the provider, as small and as cold as the candidate's.
+    """
+    cache = own_cache(ex.flag.salt) if ex.assignment.control and leg.arm is Arm.STABLE else None
+    return wire.rewrite(ex.head.endpoint, ex.body, model=leg.version.model, ask_usage=asks_usage(ex), cache_key=cache)
 
 
-class _Effects(msgspec.Struct):
-    """The members of a request that make a provider do or keep something beyond answering."""
-
-    store: Any = None
-    background: Any = None
-    conversation: Any = None
-    previous_response_id: Any = None
-    web_search_options: Any = None
-    container: Any = None
-    mcp_servers: Any = None
-    tools: Any = None
-
-
-_CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
-"""Types of tools that the client runs, so that a mirrored call of one is only text. Every other type is run by the provider."""
-
-
-def has_effects(endpoint: Endpoint, body: bytes) -> bool:
-    """Whether a request may act on the provider's side (stored conversations, searches, containers, MCP servers); True when in doubt."""
-    try:
-        asked = msgspec.json.decode(body, type=_Effects)
-    except (msgspec.DecodeError, RecursionError):
-        return True
-    if any((asked.store, asked.background, asked.conversation, asked.previous_response_id, asked.container, asked.mcp_servers)):
-        return True
-    if asked.web_search_options is not None:
-        return True
-    if asked.tools is None:
-        return False
-    if not isinstance(asked.tools, list):
-        return True
-    return not all(isinstance(tool, dict) and str(tool.get("type", "custom")).startswith(_CLIENT_TOOLS) for tool in asked.tools)
+def own_cache(salt: str) -> Callable[[str], str]:
+    """What becomes of an app's own cache key (empty without one) under a rollout: apart from all others, and telling nothing of either."""
+    return lambda own: hash_identity(salt, f"cache:{own}")
 
 
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +272,21 @@ def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
         template=ex.head.template,
         api_version=ex.head.api_version,
         betas=ex.head.betas,
+        control=ex.assignment.control and not mirrored,
+        tenant=ex.head.tenant,
+        region=ex.head.region,
+        falls_back=falls_back(ex),
     )
+
+
+def begun(ex: Exchange, leg: Leg, *, status: int, at_us: int, first_byte_s: float) -> Begun | None:
+    """What is written when the first byte of an answer is there, once a leg; None where the result alone says when it came.
+
+    That is so of an answer that is none (`refuses`), or comes whole, and of a mirrored one, which counts for no unit.
+    """
+    if not ex.head.stream or refuses(status) or leg.role is Role.MIRRORED:
+        return None
+    return Begun(leg=leg.id, at_us=at_us, first_byte_s=first_byte_s)
 
 
 @dataclass(frozen=True, slots=True)

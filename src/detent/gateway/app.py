@@ -1,7 +1,7 @@
 """The reverse proxy: an ASGI application that moves bytes. What to do with them is decided in `exchange.py`; this file only does it.
 
     caller --body--> plan --> intent written --> upstream --bytes as they come--> caller
-                                                    `--tee--> result written, after the last byte
+                                                    `--tee--> begun written, after the first byte of a stream; result after the last
 
 Watching never hurts: nothing on the path waits for a record or a parse, and no fault of either reaches the caller. An answer that
 breaks off upstream ends in an aborted connection, never in a clean end, which most client libraries take for success.
@@ -14,18 +14,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import msgspec
 
 from detent import exchange, reading, wire
-from detent.errors import InvalidInput
-from detent.exchange import Ended, Exchange, Unmanaged
+from detent.assign import InFlight, signed_id
+from detent.exchange import Exchange, Unmanaged
 from detent.gateway.caller import Caller, CallerGone, Message, Receive, Send
-from detent.gateway.feedback import read_feedback
+from detent.gateway.records import Records, SpoolSink
+from detent.gateway.taking import FeedbackDesk
 from detent.gateway.tape import Tape
-from detent.terms import Feedback, FlagSet, Intent, Leg, Outcome, Provider, Result
+from detent.terms import FlagSet, Leg, Outcome, Provider, Result
 from detent.upstream import Outgoing, Reply, Upstream, UpstreamError
 from detent.wire import guard
 from detent.wire.guard import Headers, Refusal
@@ -41,19 +40,7 @@ HELD_BYTES = 64 * 1024
 HELD_SECONDS = 5.0
 """How much of a refusing candidate's error is read for the record, and for how long, while the caller waits for stable's answer."""
 
-AT_ONCE_BYTES = 32 * 1024
-APART_BYTES = 64 * 1024 * 1024
-"""Redaction goes through some megabytes a second: bodies above the former size would hold up everyone else's bytes, and are redacted in a
-thread; so many of them may wait there."""
-
 _STATUS = {"upstream_timeout": 504}
-
-
-class SpoolSink(Protocol):
-    """Where records go. `write` never raises and never blocks."""
-
-    def write(self, entry: Intent | Result | Feedback) -> None:
-        """Takes an entry."""
 
 
 class AnswerBroken(Exception):
@@ -85,19 +72,20 @@ class Gateway:
         *,
         clock_us: Callable[[], int] = now_us,
         new_id: Callable[[str], str] = time_ordered_id,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unpinned: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self._flags = flags
-        self._spool = spool
+        self._records = Records(spool, self.counts)
         self._upstream = upstream
         self._name = name
         self._clock_us = clock_us
         self._new_id = new_id
+        self._monotonic = monotonic
+        self._in_flight = InFlight()
+        self._feedback = FeedbackDesk(self._records.write, self.counts, clock_us, new_id, monotonic)
         self._known_keys: tuple[str, tuple[bytes, ...]] = ("", ())
-        self._redacting = ThreadPoolExecutor(1, "redaction")
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._apart_bytes = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -114,7 +102,7 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._upstream.close()
-        await asyncio.gather(*self._jobs)
+        await self._records.settled()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, caller: Caller) -> None:
@@ -140,12 +128,24 @@ class Gateway:
         own_keys = self._admitted(caller.headers, flags)
         if own_keys is None:
             return await caller.refuse(Refusal(401, "invalid_client_key", "this gateway needs a client key of its own"))
+        if (caller.method, caller.path) == ("POST", FEEDBACK):
+            return await self._feedback.take(caller, flags, own_keys)
+        if caller.path.startswith("/detent/"):
+            return await caller.refuse(Refusal(404, "not_found", "no such endpoint of the gateway"))
         body = await caller.body()
         if isinstance(body, Refusal):
             return await caller.refuse(body)
-        if caller.path.startswith("/detent/"):
-            return await self._own(caller, body, flags)
-        plan = exchange.plan(caller.method, caller.path, caller.headers, body, flags, id=self._new_id("ex_"), gateway=self._name)
+        plan = exchange.plan(
+            caller.method,
+            caller.path,
+            caller.headers,
+            body,
+            flags,
+            id=signed_id(flags.identity_key, self._new_id("ex_")),
+            gateway=self._name,
+            in_flight=self._in_flight,
+            at_s=self._monotonic(),
+        )
         if isinstance(plan, Refusal):
             return await caller.refuse(plan)
         with caller:
@@ -164,19 +164,6 @@ class Gateway:
         if text != self._known_keys[0]:
             self._known_keys = (text, guard.key_digests(text))
         return guard.admitted(headers, self._known_keys[1]) or None
-
-    # ── Detent's own endpoint ───────────────────────────────────────────────────────────────────────────────────────
-
-    async def _own(self, caller: Caller, body: bytes, flags: FlagSet) -> None:
-        if (caller.method, caller.path) != ("POST", FEEDBACK):
-            return await caller.refuse(Refusal(404, "not_found", "no such endpoint of the gateway"))
-        try:
-            taken, rejected = read_feedback(body, key=flags.identity_key, at_us=self._clock_us(), new_id=self._new_id)
-        except InvalidInput as error:
-            return await caller.refuse(Refusal(400, "invalid_feedback", error.message))
-        for entry in taken:
-            self._record(entry)
-        return await caller.answer(202, msgspec.json.encode({"accepted": len(taken), "rejected": rejected}))
 
     # ── without a route ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -215,14 +202,14 @@ class Gateway:
         """Sends a leg and relays its answer, with a record before and after; returns the leg that answers in its place, if one has to."""
         failure = None
         tape = Tape(self._clock_us)
-        self._record(exchange.intent(ex, leg, tape.sent_us))
+        self._records.write(exchange.intent(ex, leg, tape.sent_us))
         try:
             with await self._upstream.send(outgoing(leg)) as reply:
                 tape.opened(reply)
                 if exchange.may_fall_back(ex, leg):
-                    await self._relay_if_it_answers(ex, reply, tape, caller)
+                    await self._relay_if_it_answers(ex, leg, reply, tape, caller)
                 else:
-                    await self._relay(ex, reply, tape, caller)
+                    await self._relay(ex, leg, reply, tape, caller)
         except UpstreamError as error:
             failure = error
             tape.failed(error)
@@ -234,7 +221,7 @@ class Gateway:
             failure = UpstreamError(Outcome.MALFORMED, "upstream_malformed", "the provider's answer cannot be passed on")
             failure.__cause__ = error
             tape.failed(failure)
-        written = self._written(ex, leg, tape)
+        written = self._records.ended(ex, leg, tape.heard())
         if caller.gone:
             return None
         if not caller.started:
@@ -247,21 +234,25 @@ class Gateway:
         self._mirror(ex, leg, written, outgoing)
         return None
 
-    async def _relay_if_it_answers(self, ex: Exchange, reply: Reply, tape: Tape, caller: Caller) -> None:
+    async def _relay_if_it_answers(self, ex: Exchange, leg: Leg, reply: Reply, tape: Tape, caller: Caller) -> None:
         """Lets the caller hear nothing until the first byte of an answer is there; an error is read for the record only."""
         if exchange.refuses(reply.status):
             await _hold(reply, tape)
         elif first := await reply.read():
-            await self._relay(ex, reply, tape, caller, first)
+            await self._relay(ex, leg, reply, tape, caller, first=first)
 
-    async def _relay(self, ex: Exchange, reply: Reply, tape: Tape, caller: Caller, first: bytes = b"") -> None:
+    async def _relay(self, ex: Exchange, leg: Leg, reply: Reply, tape: Tape, caller: Caller, *, first: bytes = b"") -> None:
         """Every read upstream is one write to the caller, at once."""
         ours = wire.UsageFilter() if exchange.takes_usage_out(ex, reply.status, reply.content_type, reply.encoding) else None
         await caller.start(reply.status, for_client(reply.headers, status=reply.status, rewritten=ours is not None, added=caller.added))
+        on_record = False
         while chunk := first or await reply.read():
             first = b""
             tape.add(chunk)
             await caller.send(chunk if ours is None else ours.feed(chunk))
+            if not on_record:
+                on_record = True
+                self._records.began(ex, leg, reply.status, tape)
         if reply.ends_by_close and not reading.whole(ex.head.endpoint, tape.heard()):
             raise UpstreamError(Outcome.UPSTREAM_TRUNCATED, "upstream_truncated", "the provider's answer broke off")
         await caller.end(b"" if ours is None else ours.close())
@@ -285,7 +276,7 @@ class Gateway:
 
     async def _mirrored(self, ex: Exchange, leg: Leg, out: Outgoing) -> None:
         tape = Tape(self._clock_us)
-        self._record(exchange.intent(ex, leg, tape.sent_us))
+        self._records.write(exchange.intent(ex, leg, tape.sent_us))
         try:
             with await self._upstream.send(out, mirrored=True) as reply:
                 tape.opened(reply)
@@ -293,50 +284,7 @@ class Gateway:
                     tape.add(chunk)
         except UpstreamError as failure:
             tape.failed(failure)
-        self._written(ex, leg, tape)
-
-    # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _written(self, ex: Exchange, leg: Leg, tape: Tape) -> Result:
-        heard = tape.heard()
-        try:
-            end = exchange.ended(ex, leg, heard)
-            size = exchange.size_kept(ex, end)
-            if size > AT_ONCE_BYTES:
-                self._redact_apart(ex, end, size)
-                return end.result
-            result = exchange.with_bodies(ex, end)
-        except Exception:  # noqa: BLE001 - a defect in reading must not reach the caller; the leg still has its result
-            self.counts["unread"] += 1
-            result = reading.unread(heard, leg.id)
-        self._record(result)
-        return result
-
-    def _redact_apart(self, ex: Exchange, end: Ended, size: int) -> None:
-        """Large bodies are redacted in a thread, and the result is written when that is done; beyond its bound without its bodies."""
-        if self._apart_bytes + size > APART_BYTES:
-            self.counts["bodies_dropped"] += 1
-            self._record(end.result)
-            return
-        self._apart_bytes += size
-        job = asyncio.get_running_loop().create_task(self._apart(ex, end, size))
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-
-    async def _apart(self, ex: Exchange, end: Ended, size: int) -> None:
-        result = end.result
-        try:
-            result = await asyncio.get_running_loop().run_in_executor(self._redacting, exchange.with_bodies, ex, end)
-        except Exception:  # noqa: BLE001 - as in `_written`: what could not be redacted is not kept
-            self.counts["unread"] += 1
-        self._apart_bytes -= size
-        self._record(result)
-
-    def _record(self, entry: Intent | Result | Feedback) -> None:
-        try:
-            self._spool.write(entry)
-        except Exception:  # noqa: BLE001 - the spool promises not to raise; if it does, the request is served all the same
-            self.counts["unrecorded"] += 1
+        self._records.ended(ex, leg, tape.heard())
 
 
 def _outgoing(provider: Provider, caller: Caller, headers: list[tuple[str, str]], body: bytes) -> Outgoing:

@@ -52,8 +52,11 @@ class Caller:
         """The protocol that the caller speaks, in whose shape a refusal is answered."""
         return wire.dialect(self.headers, self.path)
 
-    async def body(self) -> bytes | Refusal:
-        """The whole request body, or why it is not read to its end. Raises CallerGone."""
+    async def body(self, through: Callable[[bytes], bytes] = bytes) -> bytes | Refusal:
+        """The whole request body, or why it is not read to its end. Raises CallerGone.
+
+        `through` makes of each part as it comes what is kept of it; what it raises ends the reading.
+        """
         parts: list[bytes] = []
         size = 0
         loop = asyncio.get_running_loop()
@@ -64,10 +67,11 @@ class Caller:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
                         raise CallerGone
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                    part = message.get("body", b"")
+                    size += len(part)
                     if size > guard.BODY_BYTES:
                         return guard.too_large()
+                    parts.append(through(part))
                     if not message.get("more_body", False):
                         return parts[0] if len(parts) == 1 else b"".join(parts)
                     patience.reschedule(min(loop.time() + BODY_IDLE_SECONDS, deadline))
@@ -122,10 +126,12 @@ class Caller:
         await self.start(status, headers)
         await self.end(body)
 
-    async def refuse(self, refusal: Refusal, *, retry: bool = False) -> None:
-        """A refusal in the shape of the caller's protocol; `retry` tells its SDK whether to try again."""
+    async def refuse(self, refusal: Refusal, *, retry: bool = False, after_s: int | None = None) -> None:
+        """A refusal in the shape of the caller's protocol; `retry` tells its SDK whether to try again, and `after_s` when."""
         body = wire.error_body(self.dialect, refusal.status, refusal.message, refusal.code)
         told = [(b"x-detent-error", refusal.code.encode()), (b"x-should-retry", b"true" if retry else b"false")]
+        if after_s is not None:
+            told.append((b"retry-after", str(after_s).encode()))
         if refusal.status in {408, 413, 426, 431}:
             told.append((b"connection", b"close"))  # what is left of the request must not be taken for the next one
         await self.answer(refusal.status, body, told)

@@ -17,7 +17,8 @@ class Tape:
         self._clock_us = clock_us
         self._began = time.monotonic()
         self.sent_us = clock_us()
-        self._first: float | None = None
+        self.first_us: int | None = None
+        self.first_byte_s: float | None = None
         self._chunks: list[bytes] | None = []
         self._size = 0
         self._reply: Reply | None = None
@@ -32,8 +33,9 @@ class Tape:
 
     def add(self, chunk: bytes) -> None:
         """More of the answer is there, as upstream sent it."""
-        if self._first is None:
-            self._first = time.monotonic()
+        if self.first_us is None:
+            self.first_us = self._clock_us()
+            self.first_byte_s = time.monotonic() - self._began
         if self._chunks is not None:
             self._size += len(chunk)
             self._chunks.append(chunk)
@@ -55,7 +57,7 @@ class Tape:
         return Heard(
             at_us=self._clock_us(),
             latency_s=time.monotonic() - self._began,
-            first_byte_s=None if self._first is None else self._first - self._began,
+            first_byte_s=self.first_byte_s,
             status=self._status,
             content_type="" if self._reply is None else self._reply.content_type,
             encoding="" if self._reply is None else self._reply.encoding,
