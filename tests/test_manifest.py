@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from detent import manifest
 from detent.errors import Exit, InvalidInput
 from detent.manifest.lines import scan
-from detent.terms import METRIC_NAMES, CanaryStep, CheckRow, Dialect, Flag, FlagSet, Guard, Manifest, Price, Version
+from detent.terms import METRIC_NAMES, CanaryStep, CheckRow, DeclaredMetric, Dialect, Flag, FlagSet, Guard, Manifest, Price, Version
 
 GOOD = """\
 [providers.openai]
@@ -112,6 +112,8 @@ OTHER_JUDGE = (
 )
 """GOOD with a judge of another family."""
 
+ESCALATED = '[metrics.escalated]\nsays = "a person had to take over"\nsilence = "good"\n'
+
 THIRD = '[routes.third]\nprovider = "openai"\nversion = "gpt-4o-2024-08-06"\nowner = "evals@example.com"\n'
 
 
@@ -181,9 +183,54 @@ output = 0
     assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
 
 
+def test_guards_may_name_declared_metrics_and_prove_values() -> None:
+    metrics = """
+[metrics.escalated]
+says    = "a person had to take over"
+silence = "good"
+
+[metrics.score]
+kind  = "value"
+worse = "lower"
+"""
+    guards = """
+[[plans.mine.guards]]
+metric  = "escalated"
+role    = "harm"
+matures = "30m"
+margin_ratio = 1.5
+
+[[plans.mine.guards]]
+metric = "score"
+role   = "prove"
+margin_ratio = 1.1
+
+[[plans.mine.guards]]
+metric = "latency"
+margin_ratio = 1.25
+tolerance_ratio = 1.05
+side   = "both"
+"""
+    read = manifest.read(swapped('"24h" }], at_most = "14d" }', '"24h" }], at_most = "14d", control = true }') + guards + metrics)
+    escalated, score, latency = read.plans["mine"].guards[2:]
+    assert read.metrics["escalated"] == DeclaredMetric(name="escalated", says="a person had to take over", silence="good")
+    assert read.metrics["escalated"].row.source == "feedback"
+    assert (escalated.matures, read.metrics["score"].row.side, read.metrics["score"].row.bet) == (1800.0, "less", "log")
+    assert (score.role, score.margin_ratio) == ("prove", 1.1)
+    assert (latency.tolerance_ratio, latency.side) == (1.05, "both")
+    assert read.plans["mine"].canary.control
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
+
+
+def test_a_cost_with_its_prices_may_be_guarded() -> None:
+    priced = '[prices."openai/gpt-4o-2024-05-13"]\ninput = 5.0\noutput = 15.0\n'
+    text = swapped('"truncated"\nmargin_abs = 0.005', '"session_cost"\nmargin_ratio = 1.2') + priced
+    assert manifest.read(text).plans["mine"].guards[1].metric == "session_cost"
+
+
 def test_the_schema_for_editors_takes_the_name_of_a_row_from_its_table() -> None:
     defs = manifest.schema()["$defs"]
-    for row in ("Provider", "Route", "Plan", "CheckRow", "Price"):
+    for row in ("Provider", "Route", "Plan", "CheckRow", "DeclaredMetric", "Price"):
         assert "name" not in defs[row]["properties"]
         assert "name" not in defs[row]["required"]
 
@@ -191,10 +238,31 @@ def test_the_schema_for_editors_takes_the_name_of_a_row_from_its_table() -> None
 def test_a_plan_without_guards_gets_the_default_ones() -> None:
     guards = {g.metric: g for g in manifest.read(GOOD.partition("[[plans")[0]).plans["mine"].guards}
     assert [g.metric for g in guards.values() if g.role == "prove"] == ["error", "parse_error"]
-    assert [g.metric for g in guards.values() if g.role == "harm"] == ["hard_failure", "truncated", "tool_retry", "refusal"]
-    assert [g.metric for g in guards.values() if g.role == "observe"] == ["output_tokens", "latency", "long_session"]
+    assert [g.metric for g in guards.values() if g.role == "harm"] == [
+        "hard_failure",
+        "truncated",
+        "keys_missing",
+        "tool_retry",
+        "refusal",
+        "hit_limit",
+        "output_tokens",
+        "latency",
+        "first_byte",
+        "long_session",
+    ]
+    observed = [g.metric for g in guards.values() if g.role == "observe"]
+    assert observed == ["session_steps", "session_cost", "unknown_tool", "fallback", "cached_share"]
     assert guards["hard_failure"].matures == 10.0
+    assert {guards[m].tolerance_ratio for m in ("output_tokens", "latency", "first_byte")} == {1.05}
     assert guards["parse_error"].margin_ratio == 1.5
+
+
+def test_harm_needs_no_margin_and_the_way_back_may_be_proposed() -> None:
+    """Any worsening of a rate is harm; and `next` = `rollback` is how a version that is done is left again."""
+    read = manifest.read(swapped("margin_abs = 0.005\n", "") + "")
+    assert read.plans["mine"].guards[1].margin_ratio is None
+    back = manifest.read(after("[routes.summarizer]", 'next = "gpt-4-0613"\nrollback = "gpt-4-0613"'))
+    assert back.routes["summarizer"].next == back.routes["summarizer"].rollback
 
 
 def test_the_plans_standard_and_quiet_exist_without_being_written() -> None:
@@ -208,7 +276,8 @@ def test_the_built_in_plans_would_be_accepted_from_a_file_too() -> None:
     for plan in manifest.BUILTIN_PLANS.values():
         assert all(g.metric in METRIC_NAMES and (g.role == "observe") != (g.margin_ratio is not None) for g in plan.guards)
         assert sum(g.role == "prove" for g in plan.guards) <= 3
-        assert all(METRIC_NAMES[g.metric].kind == "rate" for g in plan.guards if g.role != "observe")
+        assert all(METRIC_NAMES[g.metric].source == "traffic" for g in plan.guards)  # no instrumentation is needed
+        assert all(g.tolerance_ratio == 1.0 or METRIC_NAMES[g.metric].kind == "value" for g in plan.guards)
         assert sum(step.at_least for step in plan.canary.steps) <= plan.canary.at_most
         assert plan.canary.steps[0].at_least >= 48 * 3600
         assert plan.shadow.at_least <= plan.shadow.at_most
@@ -251,7 +320,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "`openai`",
     ),
     "both margins": (swapped("margin_abs = 0.005", "margin_abs = 0.005\nmargin_ratio = 2.0"), 30, "both margins", "take the other out"),
-    "no margin": (swapped("margin_abs = 0.005\n", ""), 28, "without a margin: `truncated`", "margin_ratio"),
+    "no margin": (swapped("margin_abs = 0.005\n", 'role = "prove"\n'), 28, "without a margin: `truncated`", "margin_ratio"),
     "margin_ratio of 1": (swapped("margin_ratio = 1.5", "margin_ratio = 1.0"), 25, "`1.0`", "above 1"),
     "margin_abs of 1": (swapped("margin_abs = 0.005", "margin_abs = 1"), 30, "`1`", "below 1"),
     "a margin that is no number": (swapped("margin_ratio = 1.5", "margin_ratio = nan"), 25, "`nan`", "above 1"),
@@ -265,7 +334,6 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "unknown dialect": (swapped('dialect  = "openai"', 'dialect = "opnai"'), 2, "openai, anthropic, gemini: `opnai`", "`openai`"),
     "short first window": (swapped('"48h"', '"47h"'), 21, "under 48h", "unsafe_short_windows"),
     "next is version": (after("[routes.summarizer]", 'next = "gpt-4o-2024-05-13"'), 8, "pinned already", "another"),
-    "rollback is next": (after("[routes.summarizer]", 'next = "gpt-4-0613"\nrollback = "gpt-4-0613"'), 9, "way back", "before"),
     "rollback is version": (after("[routes.summarizer]", 'rollback = "gpt-4o-2024-05-13"'), 8, "its own way back", "before"),
     "share of 1": (swapped("share = 0.25", "share = 1.0"), 21, "steps[1].share out of range: `1.0`", "below 1"),
     "share of 0": (swapped("share = 0.05", "share = 0"), 21, "steps[0].share out of range: `0`", "above 0"),
@@ -291,8 +359,96 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "nothing proves": (swapped('role         = "prove"', 'role = "harm"'), 23, "nothing could ever be promoted", "prove"),
     "unknown metric": (swapped('"truncated"', '"truncted"'), 29, "unknown metric: `truncted`", "`truncated`"),
     "one metric, two guards": (swapped('"truncated"', '"error"'), 28, "second guard", "take"),
-    "a value to prove": (swapped('metric     = "truncated"', 'metric = "latency"\nrole = "prove"'), 30, "rates only: `latency`", "observe"),
-    "a value to harm": (swapped('metric     = "truncated"', 'metric = "output_tokens"'), 29, "rates only: `output_tokens`", "observe"),
+    "a metric of the app's own that is not declared": (swapped('"truncated"', '"escalated"'), 29, "unknown metric", "[metrics.escalated]"),
+    "a declared metric misspelt": (swapped('"truncated"', '"escalted"') + ESCALATED, 29, "unknown metric: `escalted`", "`escalated`"),
+    "a metric of Detent's own": (GOOD + "[metrics.refusal]\n", 34, "Detent's own: `refusal`", "another name"),
+    "a metric of the feedback endpoint's": (GOOD + "[metrics.task_done]\n", 34, "knows this name already: `task_done`", "without"),
+    "a metric that no file can name": (GOOD + '[metrics."Was it good?"]\n', 34, "not a name for one of [metrics.…]", "lower-case"),
+    "a metric with a long name": (GOOD + f"[metrics.{'x' * 65}]\n", 34, "more than 64 characters", "shorter"),
+    "a metric of another kind": (GOOD + '[metrics.fit]\nkind = "ratio"\n', 35, "one of rate, value: `ratio`", "`rate`"),
+    "a silence that is no value": (GOOD + '[metrics.fit]\nkind = "value"\nsilence = "good"\n', 36, "no value: `good`", 'kind = "rate"'),
+    "a key of a metric misspelt": (GOOD + '[metrics.fit]\nworst = "lower"\n', 35, "`worst`", "`worse`"),
+    "a difference of seconds": (
+        swapped('"truncated"', '"latency"'),
+        30,
+        "a difference as the margin of a value: `latency`",
+        "margin_ratio = 1.2",
+    ),
+    "a value without a margin": (
+        swapped('"truncated"\nmargin_abs = 0.005', '"latency"\nrole = "prove"'),
+        28,
+        "without a margin: `latency`",
+        "1.2",
+    ),
+    "a rate with a tolerance": (
+        swapped("margin_abs = 0.005", "margin_abs = 0.005\ntolerance_ratio = 1.1"),
+        31,
+        "for values, and truncated is a rate: `1.1`",
+        "margin",
+    ),
+    "a tolerance of less than nothing": (
+        swapped('"truncated"\nmargin_abs = 0.005', '"latency"\nmargin_ratio = 1.5\ntolerance_ratio = 0.9'),
+        31,
+        "tolerance_ratio out of range: `0.9`",
+        "from 1 to 10",
+    ),
+    "a tolerance above the margin": (
+        swapped('"truncated"\nmargin_abs = 0.005', '"latency"\nmargin_ratio = 1.2\ntolerance_ratio = 1.3'),
+        31,
+        "above the margin of latency: `1.3`",
+        "at most 1.2",
+    ),
+    "a margin that a value cannot be proved by": (
+        swapped('"truncated"\nmargin_abs = 0.005', '"latency"\nmargin_ratio = 1.05\nrole = "prove"'),
+        30,
+        "too narrow a margin to prove latency by: `1.05`",
+        "1.1 or more",
+    ),
+    "a maturity after the end": (
+        swapped("margin_abs = 0.005", 'margin_abs = 0.005\nmatures = "14d"'),
+        31,
+        "an outcome of truncated that is read when the canary is over: `14d`",
+        "canary.at_most is 14d",
+    ),
+    "a control slice that shares its cache under the plan that a route gets unasked": (
+        OTHER_JUDGE + "[plans.standard]\ncanary = { control = true }\n",
+        23,
+        "without a cache of its own, on a provider of dialect anthropic: `standard`",
+        "without `control`",
+    ),
+    "a rate with a side": (swapped("margin_abs = 0.005", 'margin_abs = 0.005\nside = "less"'), 31, "truncated is a rate: `less`", "out"),
+    "a side of no kind": (
+        swapped('"truncated"\nmargin_abs = 0.005', '"latency"\nmargin_ratio = 1.5\nside = "higher"'),
+        31,
+        "one of more, less, both: `higher`",
+        "`more`",
+    ),
+    "a cost without a price": (
+        swapped('"truncated"\nmargin_abs', '"session_cost"\nmargin_ratio').replace("0.005", "1.2"),
+        29,
+        "the cost of a version without a price: `openai/gpt-4o-2024-05-13`",
+        '[prices."openai/gpt-4o-2024-05-13"]',
+    ),
+    "a control slice for nobody": (
+        swapped('"24h" }], at_most = "14d" }', '"24h" }], at_most = "14d", control = true }'),
+        21,
+        "a control slice that no guard of the plan is compared with: `true`",
+        "`latency`",
+    ),
+    "a control slice that shares its cache": (
+        OTHER_JUDGE.replace('"evals@example.com"', '"evals@example.com"\nplan = "mine"')
+        .replace('"24h" }], at_most = "14d" }', '"24h" }], at_most = "14d", control = true }')
+        .replace('"truncated"\nmargin_abs = 0.005', '"latency"\nmargin_ratio = 1.2'),
+        27,
+        "without a cache of its own, on a provider of dialect anthropic: `mine`",
+        "without `control`",
+    ),
+    "a control slice of a share": (
+        swapped('"24h" }], at_most = "14d" }', '"24h" }], at_most = "14d", control = 0.05 }'),
+        21,
+        "must be true or false: `0.05`",
+        "without quotes",
+    ),
     "unknown check": (
         after("[routes.judge]", 'checks = [\n  "json_valid",\n  "no_new_fense",\n]'),
         17,
@@ -399,6 +555,8 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "alpha of a half": (after("[plans.mine]", "alpha = 0.5"), 20, "alpha out of range: `0.5`", "below 0.5"),
     "alpha of nothing": (after("[plans.mine]", "alpha = 0"), 20, "alpha out of range: `0`", "above 0"),
     "bodies above 1": (swapped("bodies = 0.05", "bodies = 1.5"), 12, "`1.5`", "from 0 to 1"),
+    "a step of nothing": (swapped('at_least = "48h"', 'at_least = "0s"'), 21, "`0s`", "more than nothing"),
+    "a soak of nothing": (after("[plans.mine]", 'soak = { at_least = "0s" }'), 20, "`0s`", "more than nothing"),
     "a window of nothing": (swapped('at_most = "14d" }\n\n', 'at_most = "0s" }\n\n'), 21, "`0s`", "more than nothing"),
     "open data listener": (
         swapped('data = "127.0.0.1:8700"', 'data = "0.0.0.0:8700"'),

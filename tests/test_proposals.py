@@ -11,7 +11,7 @@ import pytest
 from detent import manifest
 from detent.errors import Exit, Refused
 from detent.proposals import Proposal, as_markdown, as_text, proposals, refuse_if_any
-from detent.terms import Flag, Held, Manifest, Phase, Rollout, Version
+from detent.terms import DeclaredMetric, Flag, Guard, Held, Manifest, Phase, Rollout, Version
 
 PIN, NEXT, OTHER = "atlas-2026-03-01", "atlas-2026-06-01", "atlas-2026-09-01"
 EARLY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -75,11 +75,43 @@ def test_a_next_opens_a_rollout_and_its_stages_are_told() -> None:
         "canary: 5 % for 48h, 25 % for 24h, 50 % for 24h; 14d at most",
         "soak: 95 % on the candidate for 14d",
         "must be shown no worse: error x 1.5, parse_error x 1.5",
-        "rolls back on harm: hard_failure x 1.5, truncated x 1.5, tool_retry x 1.5, refusal x 1.5",
-        "only observed: output_tokens, latency, long_session",
+        "rolls back on harm: hard_failure, truncated, keys_missing, tool_retry, refusal, hit_limit, output_tokens beyond x 1.05, "
+        "latency beyond x 1.05, first_byte beyond x 1.05, long_session",
+        "only observed: session_steps, session_cost, unknown_tool, fallback, cached_share",
         "a human approves the entry of: canary",
         "shortest time: 11d to promotion, 25d to the end",
     )
+
+
+def test_a_metric_that_an_open_rollout_guards_stays_in_the_file_as_it_is() -> None:
+    """Without it the endpoint refuses the app's word, its silence counts as good, and harm would pass for proved."""
+    escalated = DeclaredMetric(name="escalated", says="a person had to take over", silence="good")
+    guards = (Guard(metric="error", margin_ratio=1.5, role="prove"), Guard(metric="escalated", margin_ratio=1.5))
+    plan = replace(manifest.BUILTIN_PLANS["standard"], guards=guards)
+    current = rollout(Phase.CANARY, plan=plan, declared={"escalated": escalated, "csat": replace(escalated, name="csat")})
+
+    def refused(file: Manifest, **how: Any) -> list[Proposal]:
+        return [p for p in proposals(file, flag(), {"support": current}, (), **how) if p.kind == "refuse"]
+
+    file = pinned(next=NEXT)
+    (said,) = refused(file)
+    assert said.sentence == (
+        "metric `escalated` is taken out of the file, and guarded by open rollout ro_1 in canary step 1 of 3: it would be blind"
+    )
+    assert said.hint == "leave [metrics.escalated] as it was until the rollout ends, or end it with `detent abort ro_1`"
+    changed = replace(escalated, kind="value"), replace(escalated, worse="lower"), replace(escalated, silence="bad")
+    for otherwise in (*changed, replace(escalated, level="request")):
+        (said,) = refused(replace(file, metrics={"escalated": otherwise}))
+        assert "`escalated` is declared otherwise" in said.sentence, otherwise
+    assert refused(replace(file, metrics={"escalated": replace(escalated, says="in other words")})) == []
+    assert refused(pinned(next=OTHER), supersede=True) == [], "it ends with this very file"
+    assert refused(pinned()), "and taking `next` out ends nothing"
+
+
+def test_going_back_is_a_rollout_to_the_version_before() -> None:
+    said = one(pinned(version=NEXT, next=PIN, rollback=PIN), flag(NEXT))
+    assert (said.kind, said.candidate) == ("open", Version("atlas", PIN))
+    assert said.sentence.endswith("under plan standard, going back to the version before")
 
 
 def test_nothing_new_is_unchanged() -> None:
@@ -210,7 +242,7 @@ def test_the_plan_reads_in_a_terminal_and_in_a_pull_request() -> None:
     assert as_text(found).startswith(f"> support: opens a rollout from atlas/{PIN} to atlas/{NEXT} under plan standard\n    baseline: ")
     markdown = as_markdown(found)
     assert markdown.startswith("### detent plan\n\n- **support** (open): opens a rollout")
-    assert "\n  - only observed: output\\_tokens" in markdown
+    assert "\n  - only observed: session\\_steps" in markdown
     assert as_markdown(()) == "### detent plan\n\nnothing to do"
 
 

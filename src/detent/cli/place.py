@@ -64,12 +64,19 @@ def store_url(arguments: Namespace) -> str:
 
 
 def has_store(arguments: Namespace) -> bool:
-    """Whether the embedded store is there; a store that was named is taken to be."""
-    return bool(arguments.store) or (home(arguments) / "state.db").exists()
+    """Whether the store is there; a server's is taken to be."""
+    file = _store_file(arguments)
+    return file is None or file.exists()
+
+
+def _store_file(arguments: Namespace) -> Path | None:
+    """The file of the store, embedded or named; None for one that a server keeps."""
+    kind, slashes, file = store_url(arguments).partition("///")
+    return Path(file.partition("?")[0]) if slashes and kind.startswith("sqlite") else None
 
 
 def open_store(arguments: Namespace, *, create: bool = False) -> Store:
-    """The store. Without `create`, a missing embedded store is an error and not a new, empty one."""
+    """The store. Without `create`, a missing one is an error and not a new, empty one."""
     from detent import store
 
     if create and not arguments.store:
@@ -77,8 +84,12 @@ def open_store(arguments: Namespace, *, create: bool = False) -> Store:
             home(arguments).mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise CouldNotRun(f"cannot make a store in `{home(arguments)}`: {error.strerror}") from None
-    elif not has_store(arguments):
-        raise CouldNotRun(f"no store yet: `{home(arguments) / 'state.db'}`", hint=_way_to_a_store(arguments))
+    elif not create and not has_store(arguments):
+        if arguments.store:
+            raise CouldNotRun(
+                f"no store there: `{_store_file(arguments)}`", hint="look for a misspelt --store; `detent apply` makes a new one"
+            )
+        raise CouldNotRun(f"no store yet: `{_store_file(arguments)}`", hint=_way_to_a_store(arguments))
     return store.open_store(store_url(arguments))
 
 

@@ -12,11 +12,20 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     Guard(metric="parse_error", margin_ratio=1.5, role="prove"),
     Guard(metric="hard_failure", margin_ratio=1.5, role="harm", matures=10.0),
     Guard(metric="truncated", margin_ratio=1.5, role="harm"),
+    Guard(metric="keys_missing", margin_ratio=1.5, role="harm"),
     Guard(metric="tool_retry", margin_ratio=1.5, role="harm"),
     Guard(metric="refusal", margin_ratio=1.5, role="harm"),
-    Guard(metric="output_tokens", role="observe"),
-    Guard(metric="latency", role="observe"),
-    Guard(metric="long_session", role="observe", matures=0.5 * _HOUR),
+    Guard(metric="hit_limit", margin_ratio=1.5, role="harm"),
+    # A version that answers a few percent longer or slower is another version and not a harmful one: harm begins beyond 5 %.
+    Guard(metric="output_tokens", margin_ratio=1.2, tolerance_ratio=1.05, role="harm"),
+    Guard(metric="latency", margin_ratio=1.25, tolerance_ratio=1.05, role="harm"),
+    Guard(metric="first_byte", margin_ratio=1.25, tolerance_ratio=1.05, role="harm"),
+    Guard(metric="long_session", margin_ratio=1.5, role="harm", matures=0.5 * _HOUR),
+    Guard(metric="session_steps", role="observe", matures=0.5 * _HOUR),
+    Guard(metric="session_cost", role="observe", matures=0.5 * _HOUR),  # unscored, and in nobody's way, without prices
+    Guard(metric="unknown_tool", role="observe"),
+    Guard(metric="fallback", role="observe"),
+    Guard(metric="cached_share", role="observe"),
 )
 
 BUILTIN_PLANS: dict[str, Plan] = {

@@ -1,4 +1,4 @@
-"""What the plans of a pin file may say. As in `rules`, each rule reads the data as written and skips what has the wrong shape."""
+"""What the plans of a pin file may say of stages and ranges. As in `rules`, each rule reads the data and skips what has the wrong shape."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from detent.manifest.findings import Finding, Path, did_you_mean, dotted, shown
+from detent.manifest.findings import Finding, Path, dotted, shown
 from detent.manifest.rules import Data, select, strings, tables
 from detent.stats.least import ALPHA_FLIPS, least_runs
-from detent.terms import METRIC_NAMES, BaselineStage, CanaryStage, ShadowStage, parse_duration, show_duration
+from detent.terms import BaselineStage, CanaryStage, ShadowStage, parse_duration, show_duration
 
 SAFE_WINDOW = 48 * 3600.0
 """Seconds that the first canary step lasts at least, unless the plan says `unsafe_short_windows`."""
@@ -75,20 +75,21 @@ RANGES: tuple[Range, ...] = (
     Range(("plans", "*", "soak", "holdback"), "above 0 and below 1", lambda x: 0 < x < 1),
     Range(("plans", "*", "guards", "*", "margin_ratio"), "above 1 and at most 100: 1.5 allows half as much again", lambda x: 1 < x <= 100),
     Range(("plans", "*", "guards", "*", "margin_abs"), _SHARE, _proper_share),
+    Range(("plans", "*", "guards", "*", "tolerance_ratio"), "from 1 to 10: 1.05 lets a value be 5 % worse", lambda x: 1 <= x <= 10),
 )
 
 _POSITIVE: tuple[Path, ...] = (
     ("plans", "*", "baseline", "max_age"),
     ("plans", "*", "shadow", "at_most"),
+    ("plans", "*", "canary", "steps", "*", "at_least"),
     ("plans", "*", "canary", "at_most"),
+    ("plans", "*", "soak", "at_least"),
     ("plans", "*", "drill", "every"),
     ("plans", "*", "guards", "*", "matures"),
 )
 _DURATIONS: tuple[Path, ...] = (
     *_POSITIVE,
     ("plans", "*", "shadow", "at_least"),
-    ("plans", "*", "canary", "steps", "*", "at_least"),
-    ("plans", "*", "soak", "at_least"),
 )
 
 
@@ -96,7 +97,7 @@ def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _seconds(table: object, key: str, default: float | None = None) -> float | None:
+def seconds_of(table: object, key: str, default: float | None = None) -> float | None:
     """A duration of a table; the default where the key is absent, None where it cannot be read."""
     if not isinstance(table, dict) or key not in table:
         return default
@@ -130,15 +131,15 @@ def _fresh_runs(data: Data) -> Iterator[Finding]:
 def _durations(data: Data) -> Iterator[Finding]:
     for pattern in _DURATIONS:
         for path, value in strings(data, *pattern):
-            seconds = _seconds({"at": value}, "at")
+            seconds = seconds_of({"at": value}, "at")
             if seconds is not None and (seconds > _LONGEST or (seconds == 0 and pattern in _POSITIVE)):
                 yield Finding(path, f"{dotted(path)} out of range: {shown(value)}", "write more than nothing and at most ten years (3660d)")
 
 
 def _shadow_windows(data: Data) -> Iterator[Finding]:
     for path, shadow in tables(data, "plans", "*", "shadow"):
-        least = _seconds(shadow, "at_least", ShadowStage().at_least)
-        most = _seconds(shadow, "at_most", ShadowStage().at_most)
+        least = seconds_of(shadow, "at_least", ShadowStage().at_least)
+        most = seconds_of(shadow, "at_most", ShadowStage().at_most)
         if least is not None and most is not None and most < least:
             key = "at_most" if "at_most" in shadow else "at_least"
             hint = f"at_least is {show_duration(least)}, at_most is {show_duration(most)}: write an at_most that is no shorter"
@@ -148,8 +149,8 @@ def _shadow_windows(data: Data) -> Iterator[Finding]:
 def _canary_windows(data: Data) -> Iterator[Finding]:
     for path, canary in tables(data, "plans", "*", "canary"):
         steps = _steps(canary)
-        times = [_seconds(step, "at_least") for step in steps] if steps is not None else [s.at_least for s in CanaryStage().steps]
-        most = _seconds(canary, "at_most", CanaryStage().at_most)
+        times = [seconds_of(step, "at_least") for step in steps] if steps is not None else [s.at_least for s in CanaryStage().steps]
+        most = seconds_of(canary, "at_most", CanaryStage().at_most)
         known = [t for t in times if t is not None]
         if most is not None and len(known) == len(times) and most < sum(known):
             key = "at_most" if "at_most" in canary else "steps"
@@ -165,8 +166,8 @@ def _steps(canary: dict[str, Any]) -> list[Any] | None:
 def _first_window(data: Data) -> Iterator[Finding]:
     for path, plan in tables(data, "plans", "*"):
         for at, first in tables(plan, "canary", "steps", "*"):
-            seconds = _seconds(first, "at_least")
-            if at[-1] == 0 and seconds is not None and seconds < SAFE_WINDOW and plan.get("unsafe_short_windows") is not True:
+            seconds = seconds_of(first, "at_least")
+            if at[-1] == 0 and seconds is not None and 0 < seconds < SAFE_WINDOW and plan.get("unsafe_short_windows") is not True:
                 hint = 'write at_least = "48h" or more, or unsafe_short_windows = true in the plan: every decision will then say so'
                 yield Finding(
                     (*path, *at, "at_least"),
@@ -192,56 +193,6 @@ def _growing(data: Data) -> Iterator[Finding]:
                 yield Finding((*path, "steps", i, "share"), f"canary steps must grow: {shown(share)}", hint)
 
 
-def _metrics(data: Data) -> Iterator[Finding]:
-    for path, guard in tables(data, "plans", "*", "guards", "*"):
-        name = guard.get("metric")
-        if not isinstance(name, str):
-            continue
-        row = METRIC_NAMES.get(name)
-        if row is None:
-            yield Finding((*path, "metric"), f"unknown metric: {shown(name)}", did_you_mean(name, METRIC_NAMES))
-        elif row.kind == "value" and guard.get("role", "harm") != "observe":
-            at = (*path, "role") if "role" in guard else (*path, "metric")
-            hint = 'write role = "observe"; guard `truncated` meanwhile, which sees runaway answers soonest'
-            yield Finding(at, f"a guard on a value, while this version tests rates only: {shown(name)}", hint)
-
-
-def _margins(data: Data) -> Iterator[Finding]:
-    for path, guard in tables(data, "plans", "*", "guards", "*"):
-        margins = [key for key in ("margin_ratio", "margin_abs") if key in guard]
-        name = guard.get("metric", "?")
-        if len(margins) == 2:
-            hint = "keep margin_ratio (worse by a factor) or margin_abs (worse by a difference), and take the other out"
-            yield Finding((*path, "margin_abs"), f"both margins on one guard: {shown(name)}", hint)
-        elif not margins and guard.get("role", "harm") != "observe" and not _observed_only(name):
-            hint = 'write margin_ratio = 1.5 or margin_abs = 0.005, or role = "observe"'
-            yield Finding(path, f"a guard without a margin: {shown(name)}", hint)
-
-
-def _observed_only(metric: object) -> bool:
-    """Metrics whose guard is faulty for another reason already, which a margin would not mend."""
-    row = METRIC_NAMES.get(str(metric))
-    return row is None or row.kind == "value"
-
-
-def _guard_sets(data: Data) -> Iterator[Finding]:
-    for path, guards in select(data, ("plans", "*", "guards")):
-        whole = [(i, g) for i, g in enumerate(guards if isinstance(guards, list) else ()) if isinstance(g, dict)]
-        seen: set[str] = set()
-        for i, guard in whole:
-            name = str(guard.get("metric"))
-            if name in seen:
-                yield Finding((*path, i), f"a second guard on one metric: {shown(name)}", "take one of them out")
-            seen.add(name)
-        proving = [i for i, guard in whole if guard.get("role") == "prove"]
-        if len(proving) > 3:
-            hint = 'keep three at most, they must all be proved at once: make the others role = "harm"'
-            yield Finding((*path, proving[3]), f"more than three proving guards: `{len(proving)}`", hint)
-        if whole and not proving:
-            hint = 'give one to three guards role = "prove", or leave the guards out and get the default ones'
-            yield Finding((*path, 0), f"no guard of this plan proves anything, so nothing could ever be promoted: {shown(path[1])}", hint)
-
-
 PLAN_RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _ranges,
     _fresh_runs,
@@ -250,8 +201,5 @@ PLAN_RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _canary_windows,
     _first_window,
     _growing,
-    _metrics,
-    _margins,
-    _guard_sets,
 )
-"""The rules for plans, in the order of the file."""
+"""The rules for plans but their guards, in the order of the file."""

@@ -164,7 +164,6 @@ def _versions(data: Data) -> Iterator[Finding]:
 
 _SAME = (
     ("next", "version", "proposes what is pinned already", "take `next` out, or name another version"),
-    ("rollback", "next", "names the proposed version as the way back", "name a version that was approved before"),
     ("rollback", "version", "names the pinned version as its own way back", "name the version before it, or take `rollback` out"),
 )
 

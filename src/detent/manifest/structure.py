@@ -17,6 +17,7 @@ from detent.terms import (
     CanaryStage,
     CanaryStep,
     CheckRow,
+    DeclaredMetric,
     Drill,
     FileTable,
     Guard,
@@ -31,10 +32,10 @@ from detent.terms import (
     SoakStage,
 )
 
-NAMED: tuple[str, ...] = ("providers", "routes", "plans", "checks", "prices")
+NAMED: tuple[str, ...] = ("providers", "routes", "plans", "checks", "metrics", "prices")
 """Tables of tables: the key of each is its name."""
 
-NAMED_TABLES: tuple[type[FileTable], ...] = (Provider, Route, Plan, CheckRow, Price)
+NAMED_TABLES: tuple[type[FileTable], ...] = (Provider, Route, Plan, CheckRow, DeclaredMetric, Price)
 """What stands in them."""
 
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
@@ -53,6 +54,7 @@ _TABLES: tuple[tuple[Path, type[FileTable]], ...] = (
     (("plans", "*", "drill"), Drill),
     (("plans", "*", "guards", "*"), Guard),
     (("checks", "*"), CheckRow),
+    (("metrics", "*"), DeclaredMetric),
     (("prices", "*"), Price),
     (("server",), Server),
 )

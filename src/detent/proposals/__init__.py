@@ -1,45 +1,25 @@
-"""What applying a pin file would do, route by route: manifest and flags in, proposals out. Nothing is done here."""
+"""What applying a pin file would do, route by route: manifest and flags in, proposals out. Nothing is done here.
+
+proposal.py  one proposal                lines.py  proposals and plans in lines
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from detent.errors import Refused
+from detent.fitting import may_be_fitted
 from detent.manifest.findings import escaped
-from detent.terms import Flag, Guard, Manifest, Phase, Plan, RecordPolicy, Rollout, Route, Version, show_duration
+from detent.proposals.lines import as_markdown, as_text, share, stages
+from detent.proposals.proposal import Kind, Proposal
+from detent.terms import Flag, Manifest, Phase, Plan, RecordPolicy, Rollout, Route, Version
 
-Kind = Literal["add", "open", "supersede", "running", "withdrawn", "settle", "change", "remove", "unchanged", "refuse"]
-"""What would happen to a route.
-
-- add: the route is new; its pin is taken as approved
-- open: a rollout opens for `next`
-- supersede: the open rollout ends, then one opens for `next`
-- running: `next` is on its way already; nothing new happens
-- withdrawn: `next` was taken out while its rollout is open; nothing moves by that
-- settle: a rollout moved the pin and the file still tells the old state, or tells the new one already; nothing moves
-- change: versions stay, settings of the route change
-- remove: the route is no longer in the file
-- unchanged: nothing
-- refuse: the file may not be applied
-"""
+__all__ = ["AGAIN", "Kind", "Proposal", "as_markdown", "as_text", "proposals", "refuse_if_any", "stages"]
 
 AGAIN: tuple[Phase, ...] = (Phase.REJECTED, Phase.ROLLED_BACK, Phase.ABORTED)
 """Ends after which the same (route, version, plan) needs `--retry --why`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What would happen to one route: a sentence, details of it line by line, and what to do next where there is something to do."""
-
-    route: str
-    kind: Kind
-    sentence: str
-    hint: str | None = None
-    details: tuple[str, ...] = ()
-    candidate: Version | None = None
-    ends: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +71,8 @@ def proposals(
         if case.flag is not None or route.candidate is not None:
             found.append(_pin(case))
     found += _moved_servers(manifest, applied, open_rollouts)
+    ending = {p.ends for p in found}
+    found += _blinded(manifest, [r for r in open_rollouts.values() if r.id not in ending])
     gone = [name for name in flags if name not in manifest.routes]
     return (*found, *(_remove(name, open_rollouts.get(name), manifest) for name in gone))
 
@@ -112,6 +94,23 @@ def _moved_servers(manifest: Manifest, applied: Manifest | None, open_rollouts: 
         else:
             hint = "the same version may answer otherwise there; to have it compared, give it a provider name and a route of its own"
             yield Proposal(route=name, kind="change", sentence=said, hint=hint)
+
+
+def _blinded(manifest: Manifest, open_rollouts: Iterable[Rollout]) -> Iterator[Proposal]:
+    """A metric that an open rollout's guard reads and that the app could no longer say as it did: the silence would pass for good news."""
+    for rollout in open_rollouts:
+        guarded = [guard.metric for guard in rollout.plan.guards if guard.role != "observe" and guard.metric in rollout.declared]
+        for metric in guarded:
+            now = manifest.metrics.get(metric)
+            if now is not None and replace(now, says="") == replace(rollout.declared[metric], says=""):
+                continue
+            done = "taken out of the file" if now is None else "declared otherwise"
+            yield Proposal(
+                route=rollout.route,
+                kind="refuse",
+                sentence=f"metric `{metric}` is {done}, and guarded by open rollout {rollout.id} in {_where(rollout)}: it would be blind",
+                hint=f"leave [metrics.{metric}] as it was until the rollout ends, or end it with `detent abort {rollout.id}`",
+            )
 
 
 def _add(case: _Case) -> Proposal:
@@ -165,7 +164,8 @@ def _next(case: _Case, candidate: Version) -> Proposal:
     """A route whose pin is true and whose file proposes `candidate`."""
     plan, current = case.plan, case.current
     if current is not None and current.candidate == candidate:
-        note = "" if current.plan == plan else "; its plan was fixed when it opened, the plan as written now is for the next one"
+        same = replace(current.plan, guards=plan.guards) == plan and may_be_fitted(plan.guards, current.plan.guards)
+        note = "" if same else "; its plan was fixed when it opened, the plan as written now is for the next one"
         return case.says("running", f"rollout {current.id} to {candidate} is in {_where(current)}{note}")
     before = [r for r in case.past if r.candidate == candidate and r.plan.name == plan.name and r.phase in AGAIN]
     if before and not case.retry:
@@ -176,7 +176,8 @@ def _next(case: _Case, candidate: Version) -> Proposal:
         )
         return case.says("refuse", sentence, hint="wait for its end, or end it with `detent apply --supersede`", candidate=candidate)
     again = f", although it ended {_word(_latest(before).phase)} before" if before else ""
-    opens = f"opens a rollout from {case.route.stable} to {candidate} under plan {plan.name}{again}"
+    back = ", going back to the version before" if candidate.model == case.route.rollback else ""
+    opens = f"opens a rollout from {case.route.stable} to {candidate} under plan {plan.name}{back}{again}"
     if current is None:
         return case.says("open", opens, details=stages(plan), candidate=candidate)
     ends = f"ends rollout {current.id} to {current.candidate} (in {_where(current)})"
@@ -218,7 +219,7 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return escaped(", ".join(str(v) for v in value)) or "none"
     if isinstance(value, RecordPolicy):
-        return f"bodies {_share(value.bodies)}"
+        return f"bodies {share(value.bodies)}"
     return "none" if value is None else escaped(str(value))
 
 
@@ -242,95 +243,3 @@ def refuse_if_any(found: Iterable[Proposal]) -> None:
     if refused:
         hints = dict.fromkeys(p.hint for p in refused if p.hint)
         raise Refused("\n".join(f"{p.route}: {p.sentence}" for p in refused), hint="\n      ".join(hints) or None)
-
-
-# ── a plan in lines ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def stages(plan: Plan) -> tuple[str, ...]:
-    """What a rollout under this plan goes through: stages, windows, shares, guards, approvals and the shortest time it can take."""
-    b, s, c = plan.baseline, plan.shadow, plan.canary
-    steps = ", ".join(f"{_share(x.share)} for {show_duration(x.at_least)}" for x in c.steps)
-    to_promotion = s.at_least + sum(x.at_least for x in c.steps)
-    lines = [
-        f"baseline: {b.cases} prompts, {b.screen} runs each, {b.confirm} fresh runs of both versions on suspects",
-        f"shadow: {_share(s.share)} of requests for {show_duration(s.at_least)} to {show_duration(s.at_most)}, at least {s.pairs} pairs",
-        f"canary: {steps}; {show_duration(c.at_most)} at most",
-        f"soak: {_share(1 - plan.soak.holdback)} on the candidate for {show_duration(plan.soak.at_least)}",
-        *_guards(plan.guards),
-        f"a human approves the entry of: {', '.join(plan.approve) or 'nothing'}",
-        f"shortest time: {show_duration(to_promotion)} to promotion, {show_duration(to_promotion + plan.soak.at_least)} to the end",
-    ]
-    if plan.unsafe_short_windows:
-        lines.append("unsafe short windows: too short to see daily patterns; every decision says so")
-    return tuple(lines)
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:g} %"
-
-
-def _guards(guards: Iterable[Guard]) -> list[str]:
-    says = {"prove": "must be shown no worse", "harm": "rolls back on harm", "observe": "only observed"}
-    by_role: dict[str, list[str]] = {}
-    for guard in guards:
-        hold = " (holds)" if guard.action == "hold" and guard.role != "observe" else ""
-        by_role.setdefault(guard.role, []).append(guard.metric + _margin(guard) + hold)
-    return [f"{says[role]}: {', '.join(by_role[role])}" for role in says if role in by_role]
-
-
-def _margin(guard: Guard) -> str:
-    if guard.role == "observe":
-        return ""
-    return f" x {guard.margin_ratio:g}" if guard.margin_ratio is not None else f" + {guard.margin_abs:g}"
-
-
-# ── for a terminal and for a pull request ───────────────────────────────────────────────────────────────────────────
-
-_SIGN: dict[Kind, str] = {
-    "add": "+",
-    "open": ">",
-    "supersede": ">",
-    "running": "~",
-    "withdrawn": "~",
-    "settle": "=",
-    "change": "*",
-    "remove": "-",
-    "unchanged": "=",
-    "refuse": "!",
-}
-
-
-def as_text(found: Iterable[Proposal]) -> str:
-    """The proposals as lines for a terminal, each with its sign; ends without a newline."""
-    lines: list[str] = []
-    for p in found:
-        lines.append(f"{_SIGN[p.kind]} {p.route}: {p.sentence}")
-        lines.extend(f"    {line}" for line in p.details)
-        if p.hint:
-            lines.append(f"    hint: {p.hint}")
-    return "\n".join(lines)
-
-
-def as_markdown(found: Iterable[Proposal]) -> str:
-    """The proposals as Markdown for a pull request; ends without a newline."""
-    lines = ["### detent plan", ""]
-    for p in found:
-        lines.append(f"- **{_plain(p.route)}** ({p.kind}): {_plain(p.sentence)}")
-        lines.extend(f"  - {_plain(line)}" for line in p.details)
-        if p.hint:
-            lines.append(f"  - hint: {_plain(p.hint)}")
-    return "\n".join(lines) if len(lines) > 2 else "### detent plan\n\nnothing to do"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: code spans stay, names with `_` or `*` don't turn into emphasis, nothing becomes a tag."""
-    outside = True  # of a code span; a lone backtick opens none
-    if text.count("`") % 2:
-        text = text.replace("`", "'")
-    out = []
-    for c in text:
-        if c == "`":
-            outside = not outside
-        out.append(f"\\{c}" if outside and c in "\\*_<>[]|#~" else c)
-    return "".join(out)
