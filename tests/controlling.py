@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from detent.controller import apply
 from detent.proposals import Proposal
@@ -65,10 +67,16 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def later(self, hours: float) -> None:
-        self.now += timedelta(hours=hours)
+    def elapsed(self) -> float:
+        """Seconds by a count of the controller's own, which here goes with the clock."""
+        return self.now.timestamp()
 
-    def apply(self, text: str, *, supersede: bool = False, retry_why: str | None = None) -> tuple[Proposal, ...]:
+    def later(self, hours: float) -> None:
+        """Time passes, and a controller looks after the rollouts all the while."""
+        self.now += timedelta(hours=hours)
+        self.store.state.look_after([r.id for r in self.store.state.rollouts(open_only=True)], self.now, math.inf)
+
+    def apply(self, text: str, *, supersede: bool = False, **more: Any) -> tuple[Proposal, ...]:
         return apply(
             self.store,
             text,
@@ -78,7 +86,7 @@ class World:
             new_id=lambda: f"ro_{next(self.ids)}",
             new_salt=lambda: "a secret salt",
             supersede=supersede,
-            retry_why=retry_why,
+            **more,
         )
 
     def rollout(self, rollout_id: str = "ro_1") -> Rollout:

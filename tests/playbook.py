@@ -34,6 +34,7 @@ from detent.terms import (
     Unit,
     UnitKind,
     Version,
+    Working,
     parse_duration,
 )
 from detent.transitions import HUMAN_VERBS, after, flag_for
@@ -87,7 +88,7 @@ class Playbook:
             salt=f"salt-{seed}",
             opened_at=self.now,
             entered_at=self.now,
-            base_rates=HONEST,
+            working={metric: Working(rate=rate) for metric, rate in HONEST.items()},
         )
         self.baseline: BaselineEvidence | None = None
         self.shadow: ShadowEvidence | None = None
@@ -107,7 +108,7 @@ class Playbook:
         rows = [ev.LabelCount(metric=m, period=p, slice="", arm=arm, bucket=b, n=n) for (m, p, arm, b), n in self._counts.items()]
         return Evidence(
             rollout=self.rollout.id,
-            guards=tuple(ev.guard_evidence(guard.metric, rows, self._splits) for guard in self.rollout.plan.guards),
+            guards=tuple(ev.guard_evidence(self.rollout.metric(guard.metric), rows, self._splits) for guard in self.rollout.plan.guards),
             exposure=tuple(
                 Exposure(period=p, split=s, candidate=self._exposed[p, Arm.CANDIDATE], stable=self._exposed[p, Arm.STABLE])
                 for p, s in sorted(self._splits.items())

@@ -17,8 +17,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "detent"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("terms", "errors", "visible"),
     ("wire", "assign", "stats", "diff", "checks", "catalog", "manifest", "reading", "redaction"),
-    ("exchange", "evidence", "compare", "patch", "proposals", "formats", "sampling", "forecast"),
-    ("view", "decide", "transitions", "explain", "report"),
+    ("exchange", "evidence", "compare", "patch", "proposals", "fitting", "formats", "sampling", "forecast"),
+    ("windows", "guarding", "view", "power", "decide", "by_hand", "recompute", "transitions", "explain", "report"),
     ("store", "upstream"),
     ("ingest", "gateway", "flags", "baseline", "asking", "judge", "plugins", "grader", "controller"),
     ("serve", "web"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from controlling import NEXT, OTHER, PIN, World, pin_file, route
 from detent.cli import COMMANDS, INTERRUPTED, main
+from detent.controller import Controller
 from detent.errors import CouldNotRun
 from detent.store import Store, open_store
 from detent.terms import Arm, Phase, Role, Rollout, Version
@@ -96,6 +99,13 @@ def moved(world: World, **changes: Any) -> Rollout:
     after = replace(before, **changes)
     flag = flag_for(after, world.store.state.flags()[before.route])
     return world.store.state.commit(before, after, flag=flag, decision=None, evidence=None, by="x", what="move", at=world.now)
+
+
+def served(world: World, hours: float) -> None:
+    """Somebody looked after the rollout for so long."""
+    (id,) = (rollout.id for rollout in world.store.state.rollouts(open_only=True))
+    for at in (world.now, world.now + timedelta(hours=hours)):
+        world.store.state.look_after([id], at, math.inf)
 
 
 def in_canary(world: World) -> Rollout:
@@ -253,8 +263,10 @@ def test_a_stage_is_approved_and_a_canary_promoted_by_name(applied: Desk, world:
     in_canary(world)
     early = applied.runs("promote", "chat", "--why", "I like it")
     assert early.code == 5
-    assert "has not served its first canary window" in early.err
+    assert "has served 0s of its minimum window of 2h: nobody can promote it yet" in early.err
     moved(world, canary_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert applied.runs("promote", "chat").code == 5, "nobody looked after it in all that time"
+    served(world, hours=2)
     done = applied.runs("promote", "chat", "--why", "reviewed by hand", "--by", "ada")
     assert done.code == 0
     assert "promoted, recorded as unproved; phase soak" in done.out
@@ -264,6 +276,7 @@ def test_a_stage_is_approved_and_a_canary_promoted_by_name(applied: Desk, world:
 def test_a_promotion_over_harm_is_refused_with_the_numbers(applied: Desk, world: World) -> None:
     id = in_canary(world).id
     moved(world, id=id, canary_at=datetime(2026, 1, 1, tzinfo=UTC))
+    served(world, hours=2)
     seal(world, id)
     refused = applied.runs("promote", "chat")
     assert refused.code == 5
@@ -281,6 +294,121 @@ def seal(world: World, id: str) -> None:
             buckets = [{**where, "guard": "tool_retry", "slice": "", "bucket": b, "n": n} for b, n in ((1, events), (0, units - events))]
             upsert(c, label_counts, buckets)
             upsert(c, exposure_counts, [{**where, "units": units, "saw_candidate": 0}])
+
+
+def test_status_counts_feedback_that_fits_nothing_on_record(applied: Desk, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "feedback" not in applied.runs("status").out
+    monkeypatch.setattr(type(world.store.state), "unmatched_feedback", lambda state: 3)
+    assert "feedback about no recorded answer or session: 3; it counts for no arm" in applied.runs("status").out
+    assert applied.runs("status", "--json").json["unmatched_feedback"] == 3
+
+
+def test_explain_tells_machines_what_it_tells_people(applied: Desk, world: World) -> None:
+    seal(world, in_canary(world).id)
+    text, found = applied.runs("explain", "chat").out, applied.runs("explain", "chat", "--json").json
+    assert "tool_retry (the same tool call was made again, or the tool called anew after it gave an error): candidate 40 of 100" in text
+    (retry,) = (guard for guard in found["guards"] if guard["metric"] == "tool_retry")
+    assert retry["arms"]["candidate"] == 0.4
+    assert retry["e"] > 20
+    assert (found["proof"]["looks"], found["harm"]["rolls_back_at"]) == (0, 20.0)
+
+
+# ── decisions made again ──
+
+
+def harmed(world: World) -> str:
+    """The canary of `chat` is decided about twice: a step to serve, then harm."""
+    id = in_canary(world).id
+    controller = Controller(world.store, lambda: world.now)
+    controller.run_once()
+    seal(world, id)
+    controller.run_once()
+    assert world.store.state.rollout(id).phase is Phase.ROLLED_BACK
+    return id
+
+
+def test_every_stored_decision_recomputes_and_one_that_was_meddled_with_does_not(applied: Desk, world: World) -> None:
+    from sqlalchemy import update
+
+    from detent.store.schema import decisions
+
+    id = harmed(world)
+    same = applied.runs("decision", "replay", "chat")
+    assert same.code == 0
+    assert [line.split("  ")[1:] for line in same.out.splitlines()[:-1]] == [
+        ["hold (TimeNotServed)", "same"],
+        ["roll_back (GuardHarmed)", "same"],
+    ]
+    assert f"2 of 2 decisions of {id} recompute to the same value; none is missing" in same.out
+
+    stored = world.store.state.decided(id)[1]
+    assert stored.before is not None
+    lenient = replace(stored.before, plan=replace(stored.before.plan, alpha=1e-30))
+    with world.store.state._db.write() as c:
+        c.execute(update(decisions).where(decisions.c.id == 2).values(before=msgspec.json.encode(lenient).decode()))
+    found = applied.runs("decision", "replay", id, "--json")
+    assert found.code == 1
+    assert [row["same"] for row in found.json["decisions"]] == [True, False]
+    assert found.json["decisions"][1]["why"].startswith("now hold (HarmSuspected)")
+    with world.store.state._db.write() as c:
+        c.execute(update(decisions).where(decisions.c.id == 2).values(evidence=stored.evidence.replace(b"40", b"41")))
+    found = applied.runs("decision", "replay", id)
+    assert found.code == 4
+    assert "cannot be made again: its evidence is not what it was made from" in found.out
+    with world.store.state._db.write() as c:
+        c.execute(update(decisions).values(before=None))
+    assert "stored by an older Detent" in applied.runs("decision", "replay", id).out
+
+
+def test_what_if_tells_what_another_plan_would_have_said(applied: Desk, world: World) -> None:
+    harmed(world)
+    found = applied.runs("decision", "what-if", "chat", "--guard", "tool_retry.action=hold", "--alpha", "0.01")
+    assert found.code == 0
+    assert "roll_back (GuardHarmed)            hold (GuardHarmedHold)  tool_retry: 40 of 100 (40.0 %)" in found.out
+    assert found.out.endswith("1 would have been others (over 2 of 2 recorded decisions; evidence between them was not kept)\n")
+    rows = applied.runs("decision", "what-if", "chat", "--guard", "tool_retry.role=observe", "--json").json["decisions"]
+    assert [(row["was"]["reason"], row["would_be"]["reason"]) for row in rows] == [
+        ("TimeNotServed", "TimeNotServed"),
+        ("GuardHarmed", "TimeNotServed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing to change"),
+        (("--alpha", "2"), "`alpha` is out of range: `2`"),
+        (("--guard", "thumbs.role=harm"), "no guard of the plan: `thumbs`"),
+        (("--guard", "error.matures=3"), "cannot be changed over recorded evidence: `matures`"),
+        (("--guard", "error.role=boss"), "`role` of a guard cannot be: `boss`"),
+        (("--guard", "error.margin_ratio=much"), "`margin_ratio` is a number: `much`"),
+        (("--guard", "error.margin_ratio=0.5"), "`margin_ratio` is out of range: `0.5`"),
+        (("--guard", "error"), "no guard of the plan: `error`"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused_by_name(applied: Desk, words: tuple[str, ...], says: str) -> None:
+    found = applied.runs("decision", "what-if", "chat", *words)
+    assert (found.code, found.out) == (2, "")
+    assert says in found.err
+
+
+# ── a version against itself ──
+
+
+def test_a_version_is_tried_against_itself_and_neither_file_nor_pin_changes(desk: Desk) -> None:
+    desk.writes(pin_file(chat=None))
+    desk.runs("apply")
+    opened = desk.runs("aa", "chat", "--by", "ada")
+    assert opened.code == 0
+    assert f"openai/{PIN} against itself on 10 % of units; every alarm is a false one" in opened.out
+    assert f"chat: {PIN} against itself  canary step 1 of 2, 10 % of units" in desk.runs("status").out
+    assert "both arms are the pinned version: every alarm is a false one" in desk.runs("explain", "chat").out
+    refused = desk.runs("aa", "chat")
+    assert (refused.code, "has an open rollout" in refused.err) == (5, True)
+    assert desk.runs("promote", "chat").code == 5
+    ended = desk.runs("abort", "chat", "--json").json
+    assert (ended["phase"], ended["patch"]) == ("aborted", "")
+    assert desk.runs("aa", "nowhere").code == 2
 
 
 # ── JSON ──

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, func, update
 
 from controlling import NEXT, OTHER, PIN, PROVIDER, World, pin_file, route
 from detent import evidence as ev
@@ -17,8 +18,10 @@ from detent.controller import Controller, act, load_evidence, proposed
 from detent.decide import decide
 from detent.errors import Conflict, InvalidInput, Refused
 from detent.manifest import read
+from detent.recompute import missing, replay
 from detent.store import Store, open_store
-from detent.terms import Decision, Flag, Guard, Phase, Rollout, Verb, Version
+from detent.store.schema import decisions, rollouts
+from detent.terms import METRIC_NAMES, Decision, Flag, Guard, Phase, Rollout, Verb, Version
 from detent.transitions import HUMAN_VERBS, after, flag_for
 from records import T0, intent, result
 
@@ -34,7 +37,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def controller(world: World) -> Controller:
-    return Controller(world.store, world.clock)
+    return Controller(world.store, world.clock, elapsed=world.elapsed)
 
 
 def state_of(store: Store) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def state_of(store: Store) -> dict[str, Any]:
     manifest = state.manifest_text()
     return {
         "flags": state.flags(),
-        "rollouts": state.rollouts(),
+        "rollouts": [replace(r, watched_s=None) for r in state.rollouts()],
         "revision": state.revision(),
         "manifest": manifest.text if manifest else None,
         "audit": len(state.audit()),
@@ -239,7 +242,7 @@ def test_a_pin_that_moves_while_the_file_is_applied_opens_nothing(world: World, 
         world.store.state.put_flags([Flag(route="chat", revision=0, stable=Version("openai", OTHER))], at=world.now)
         return found
 
-    monkeypatch.setattr("detent.controller.proposed", meanwhile)
+    monkeypatch.setattr("detent.controller.opening.proposed", meanwhile)
     with pytest.raises(Conflict, match=f"moved meanwhile: `openai/{OTHER}`"):
         world.apply(pin_file(chat=NEXT))
     assert world.store.state.rollouts() == []
@@ -277,7 +280,7 @@ def test_a_decision_is_written_once_and_not_again_while_nothing_changes(world: W
     for _ in range(3):
         world.later(0.1)
         assert controller.run_once() == ()
-    assert Controller(world.store, world.clock).run_once() == (), "nor by a controller that was started anew"
+    assert Controller(world.store, world.clock, elapsed=world.elapsed).run_once() == (), "nor by a controller that was started anew"
     assert state_of(world.store) == before
     world.freeze()
     (running,) = controller.run_once()
@@ -294,7 +297,7 @@ def test_what_is_said_again_after_something_else_is_news(world: World, controlle
 
 
 def test_two_controllers_say_everything_once(world: World, controller: Controller) -> None:
-    other = Controller(world.store, world.clock)
+    other = Controller(world.store, world.clock, elapsed=world.elapsed)
     world.apply(pin_file(chat=NEXT))
     for _ in range(3):
         controller.run_once()
@@ -305,7 +308,7 @@ def test_two_controllers_say_everything_once(world: World, controller: Controlle
 def test_the_loser_of_a_compare_and_set_does_no_harm(world: World, controller: Controller) -> None:
     reaches(world, controller, Phase.CANARY)
     world.sealed("tool_retry", (40, 100), (10, 900))
-    other = Controller(world.store, world.clock)
+    other = Controller(world.store, world.clock, elapsed=world.elapsed)
     won: list[Decision] = []
 
     def while_this_one_thinks() -> Any:
@@ -313,7 +316,7 @@ def test_the_loser_of_a_compare_and_set_does_no_harm(world: World, controller: C
             won.extend(other.run_once())
         return world.now
 
-    assert Controller(world.store, while_this_one_thinks).run_once() == ()
+    assert Controller(world.store, while_this_one_thinks, elapsed=world.elapsed).run_once() == ()
     assert [d.verb for d in won] == [Verb.ROLL_BACK]
     assert world.rollout().phase is Phase.ROLLED_BACK
     assert decided(world).count((Verb.ROLL_BACK, "GuardHarmed")) == 1
@@ -335,23 +338,15 @@ def test_harm_is_one_write_of_flag_decision_and_evidence(world: World, controlle
     assert load_evidence(world.store, before).users_exposed == 100
 
 
-def test_every_decision_of_a_rollout_recomputes_from_its_stored_evidence(world: World) -> None:
-    seen: dict[int, Rollout] = {}
-
-    def clock() -> Any:
-        rollout = world.rollout()
-        seen.setdefault(rollout.revision, rollout)
-        return world.now
-
-    controller = Controller(world.store, clock)
+def test_every_decision_of_a_rollout_recomputes_from_its_stored_evidence(world: World, controller: Controller) -> None:
     reaches(world, controller, Phase.SOAK)
     world.later(1)
     controller.run_once()
-    stored = world.store.state.decisions("ro_1")
+    stored = world.store.state.decided("ro_1")
     assert len(stored) == 6
-    assert len(seen) == 7, "the rollout before each decision, and after the last one"
-    for before, (decision, evidence) in zip(seen.values(), stored, strict=False):
-        assert decide(before, ev.decode(evidence), decision.at) == decision
+    for one in stored:
+        assert one.before is not None
+        assert decide(one.before, ev.decode(one.evidence), one.decision.at) == one.decision
 
 
 def test_a_rollout_that_cannot_be_decided_does_not_hide_harm_in_another(world: World, controller: Controller) -> None:
@@ -371,7 +366,7 @@ def test_a_rollout_that_cannot_be_decided_does_not_hide_harm_in_another(world: W
     assert world.rollout("ro_9") == broken
 
 
-def test_base_rates_are_frozen_when_the_canary_begins(world: World, controller: Controller) -> None:
+def test_working_models_are_frozen_when_the_canary_begins(world: World, controller: Controller) -> None:
     def traffic(name: str, n: int, bad: int) -> None:
         legs = [intent(f"{name}{i}", f"{name}-u{i}", route="chat", rollout=None, randomised=False) for i in range(n)]
         ends = [result(f"{name}{i}", repeats_call=i < bad) for i in range(n)]
@@ -379,18 +374,18 @@ def test_base_rates_are_frozen_when_the_canary_begins(world: World, controller: 
 
     traffic("past", 199, 9)
     reaches(world, controller, Phase.SHADOW)
-    assert world.rollout().base_rates == {}
+    assert world.rollout().working == {}
     _passes_shadow(world)
     controller.run_once()
     # (events + 1/2) / (units + 1): 0.5 / 200 and 9.5 / 200
-    assert world.rollout().base_rates == pytest.approx({"error": 0.0025, "tool_retry": 0.0475})
-    frozen = world.rollout().base_rates
+    assert {m: known.rate for m, known in world.rollout().working.items()} == pytest.approx({"error": 0.0025, "tool_retry": 0.0475})
+    frozen = world.rollout().working
     traffic("since", 100, 100)
     world.sealed("error", (80, 4000), (720, 36_000))
     world.later(1)
     controller.run_once()
     assert world.rollout().step == 1
-    assert world.rollout().base_rates == frozen
+    assert world.rollout().working == frozen
 
 
 def test_a_unit_that_is_sealed_while_the_evidence_is_read_is_no_puzzle(
@@ -411,7 +406,7 @@ def test_a_unit_that_is_sealed_while_the_evidence_is_read_is_no_puzzle(
 
         return read
 
-    for name in ("exposure", "label_counts"):
+    for name in ("exposure", "labels"):
         monkeypatch.setattr(state, name, then_more_come(getattr(state, name)))
     evidence = load_evidence(world.store, rollout)
     assert [t.period for t in evidence.guards[0].tallies] in ([1], [1, 2])
@@ -502,8 +497,11 @@ def test_nobody_promotes_over_a_suspicion_of_harm_not_even_one_that_a_hold_hides
     reaches(world, controller, Phase.CANARY)
     act(world.store, "ro_1", "hold", by="ada", why="let me see", now=world.now)
     world.sealed("tool_retry", (12, 300), (34, 2700))
-    world.later(1.5)
+    world.later(2)
     assert [d.reason for d in controller.run_once()] == ["HeldByHuman"]
+    with pytest.raises(Refused, match="is held by ada: resume first"):
+        promotes(world)
+    act(world.store, "ro_1", "resume", by="ada", why="", now=world.now)
     with pytest.raises(Refused, match="can be rolled back, not promoted") as refused:
         promotes(world)
     assert "harm suspected in tool_retry" in str(refused.value.hint)
@@ -525,6 +523,98 @@ def test_what_was_not_proved_can_be_promoted_by_name(world: World, controller: C
     assert (flag.split, flag.candidate) == (0.95, Version("openai", NEXT))
     assert world.store.state.rollouts(open_only=True) == [moved]
     assert [d.reason for d in controller.run_once()] == ["TimeNotServed"]
+
+
+def test_what_a_person_promotes_is_stored_with_what_was_known(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    before = world.rollout()
+    known = load_evidence(world.store, before)
+    promotes(world)
+    stored = world.store.state.decided("ro_1")[-1]
+    assert (stored.decision.verb, stored.decision.reason, stored.decision.sentence) == (Verb.PROMOTE, "PromotedUnproved", "ada: reviewed")
+    assert stored.before == before
+    assert (ev.decode(stored.evidence), stored.decision.evidence_digest) == (known, ev.digest(known))
+    (again,) = replay([stored])
+    assert (again.by_hand, again.why, again.again) == (True, "a person's word", None)
+
+
+def told_wrong(world: World) -> list[str]:
+    log = [(row.at, row.by, row.what) for row in world.store.state.audit(None, rollout="ro_1")]
+    return missing(world.rollout(), world.store.state.decided("ro_1"), log)
+
+
+def test_taken_together_the_decisions_of_a_rollout_are_whole(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    act(world.store, "ro_1", "hold", by="ada", why="let me see", now=world.now)
+    controller.run_once()
+    act(world.store, "ro_1", "resume", by="ada", why="", now=world.now)
+    _passes_canary(world, controller)
+    controller.run_once()
+    assert world.rollout().phase is Phase.SOAK
+    assert told_wrong(world) == []
+
+
+SECOND = update(decisions).where(decisions.c.id == 2)
+
+
+@pytest.mark.parametrize(
+    ("meddle", "found"),
+    [
+        (delete(decisions).where(decisions.c.id == 2), "the audit log has a decision of"),
+        (
+            update(decisions).where(decisions.c.id == 2).values(rollout="ro_1", body=func.replace(decisions.c.body, "ro_1", "ro_2")),
+            "`ro_2`",
+        ),
+        (
+            update(decisions).where(decisions.c.id == 2).values(body=func.replace(decisions.c.body, "2026-", "2020-")),
+            "is older than the phase",
+        ),
+        (SECOND.values(before=func.replace(decisions.c.before, '"revision":2', '"revision":9')), "is not in its place"),
+        (update(rollouts).values(body=func.replace(rollouts.c.body, '"step":0', '"step":1')), "stood elsewhere after the decision of"),
+    ],
+)
+def test_decisions_that_were_taken_out_or_moved_are_found_out(world: World, controller: Controller, meddle: Any, found: str) -> None:
+    reaches(world, controller, Phase.CANARY)
+    assert told_wrong(world) == []
+    with world.store.state._db.write() as c:
+        c.execute(meddle)
+    assert any(found in line for line in told_wrong(world)), told_wrong(world)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    with world.store.state._db.write() as c:
+        c.execute(update(decisions).where(decisions.c.id == 2).values(before="{"))
+        c.execute(update(decisions).where(decisions.c.id == 3).values(body="garbage"))
+    found = replay(world.store.state.decided("ro_1"))
+    assert [one.same for one in found] == [True, False, False]
+    assert [one.again is None and one.why.startswith("its row cannot be read") for one in found] == [False, True, True]
+    assert world.store.state.last_decision("ro_1") is None
+    with world.store.state._db.write() as c:
+        c.execute(update(decisions).values(before=None))
+    assert told_wrong(world) != [], "rows of which nothing is known keep nobody from saying so"
+    assert controller.run_once() != (), "what was said last is not known, and said again"
+
+
+def test_nobody_promotes_without_a_reason(world: World, controller: Controller) -> None:
+    ends_not_proved(world, controller)
+    with pytest.raises(Refused, match="without a reason"):
+        act(world.store, "ro_1", "promote", by="ada", why="  ", now=world.now)
+    assert world.rollout().phase is Phase.NOT_PROVED
+
+
+def test_a_soak_that_detent_holds_can_be_finished_by_name(world: World, controller: Controller) -> None:
+    """Outcomes of one arm were lost, and stay so: nothing that is counted later makes that guard good again."""
+    reaches(world, controller, Phase.SOAK)
+    world.sealed("error", (0, 1000), (0, 200))
+    world.sealed("tool_retry", (0, 3800), (0, 200))
+    world.later(2)
+    assert [d.reason for d in controller.run_once()] == ["GuardFailed"]
+    assert world.rollout().held is not None
+    moved = promotes(world)
+    assert (moved.phase, moved.reason) == (Phase.DONE, "FinishedByHuman: ada: reviewed")
+    assert world.store.state.flags()["chat"].stable == Version("openai", NEXT)
+    assert decided(world)[-1] == (Verb.FINISH, "FinishedByHuman")
 
 
 def test_harm_that_was_seen_after_the_end_still_speaks_against_it(world: World, controller: Controller) -> None:
@@ -560,7 +650,7 @@ def test_evidence_is_loaded_for_the_guards_of_the_plan(world: World, controller:
     world.sealed("error", (3, 40), (7, 360))
     evidence = load_evidence(world.store, world.rollout())
     assert [g.metric for g in evidence.guards] == ["error", "tool_retry"]
-    assert evidence.guards[0] == ev.guard_evidence("error", world.store.state.label_counts("ro_1"), {1: 0.1})
+    assert evidence.guards[0] == ev.guard_evidence(METRIC_NAMES["error"], world.store.state.label_counts("ro_1"), {1: 0.1})
     assert (evidence.guards[0].candidate_events, evidence.guards[0].stable_units, evidence.guards[1].tallies) == (3, 360, ())
     assert (evidence.users_exposed, evidence.users_seen, evidence.baseline, evidence.shadow) == (40, 400, None, None)
 
@@ -621,7 +711,7 @@ def test_the_owner_of_a_route_without_a_rollout_is_told_too_and_once(world: Worl
     controller.run_once()
     world.later(1)
     controller.run_once()
-    Controller(world.store, world.clock).run_once()
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
     (told,) = audited(world, "is stale")
     assert told == (
         "baseline d of route chat is stale: it was frozen 31 days ago; the limit is 30d; "
@@ -652,7 +742,7 @@ def test_traffic_is_read_once_a_minute_however_often_is_asked(world: World, monk
     monkeypatch.setattr(world.store.journal, "traffic", counted)
     world.freeze()
     world.apply(pin_file(chat=NEXT))
-    controller = Controller(world.store, world.clock)
+    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
     for _ in range(20):
         controller.run_once()
         world.later(2 / 3600)
@@ -663,7 +753,7 @@ def test_traffic_is_read_once_a_minute_however_often_is_asked(world: World, monk
 
 
 def test_a_journal_that_cannot_be_read_hides_no_decision(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    controller = Controller(world.store, world.clock)
+    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
     reaches(world, controller, Phase.SHADOW)
 
     def broken(route: str, **more: Any) -> Any:

@@ -1,375 +1,38 @@
-"""Decisions whatever happens, in whatever order: nothing is promoted without proof, harm always acts, nothing is stuck.
-
-The cases of the second half are what users of other systems complain about (statistics.md, section 5).
-"""
+"""Decisions, rule by rule: harm, proof, limits, baseline and approval, humans. Any order of events: test_state_machine.py."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from detent import evidence as ev
+from canaries import FINE, HARMED, HOUR, PROVED, START, SUSPICIOUS, UNBALANCED, counted, in_canary, in_soak, opened, seen, usual
 from detent.decide import PRECEDENCE, decide, objection
-from detent.errors import Refused
 from detent.manifest import BUILTIN_PLANS
 from detent.terms import (
     BaselineEvidence,
-    CanaryStage,
     CanaryStep,
     Decision,
     Evidence,
     Exposure,
-    Flag,
     Guard,
     GuardEvidence,
     Held,
     Look,
-    LookAt,
     Phase,
     Plan,
     Rollout,
     ShadowEvidence,
-    ShadowStage,
     Slice,
-    SoakStage,
-    Tally,
     Verb,
 )
 from detent.terms import Refused as RefusedShape
-from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
-from detent.view import PLANNED_LOOKS, next_look_at
-from playbook import CANDIDATE, HONEST, PLAN, STABLE, flip
-
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-ENDS = {Verb.ROLL_BACK, Verb.REJECT, Verb.NOT_PROVED, Verb.VOID, Verb.FINISH}
-
-
-def opened(plan: Plan = PLAN, **more: Any) -> Rollout:
-    values: dict[str, Any] = {"opened_at": START, "entered_at": START, "base_rates": HONEST, "salt": "grain", **more}
-    return Rollout(id="ro_1", route="summarizer", owner="o@example.com", stable=STABLE, candidate=CANDIDATE, plan=plan, **values)
-
-
-def in_canary(step: int = 0, hours: float = 0.0, plan: Plan = PLAN, **more: Any) -> Rollout:
-    """A rollout in a canary step; `hours` ago the canary began, and the step as well."""
-    since = START - timedelta(hours=hours)
-    values: dict[str, Any] = {"phase": Phase.CANARY, "step": step, "canary_at": since, "entered_at": since, "period": step + 1, **more}
-    return opened(plan, split=plan.canary.steps[step].share, **values)
-
-
-def in_soak(hours: float = 0.0, **more: Any) -> Rollout:
-    entered = START - timedelta(hours=hours)
-    values: dict[str, Any] = {"canary_at": entered - timedelta(hours=96), "entered_at": entered, "period": 4, **more}
-    return opened(phase=Phase.SOAK, split=0.95, looks=(PROVED,), **values)
-
-
-PROVED = Look(number=1, at=START, guards=tuple(LookAt(metric=m, z=9.0, boundary=1.9, information=5.0) for m in ("error", "parse_error")))
-
-
-def counted(metric: str, candidate: tuple[int, int], stable: tuple[int, int], *, period: int = 1, split: float = 0.05) -> GuardEvidence:
-    """(events, units) on either arm, in one share period."""
-    tally = Tally(
-        period=period,
-        split=split,
-        candidate_events=candidate[0],
-        candidate_units=candidate[1],
-        stable_events=stable[0],
-        stable_units=stable[1],
-    )
-    return GuardEvidence(metric=metric, tallies=(tally,))
-
-
-def seen(*guards: GuardEvidence, **more: Any) -> Evidence:
-    """Evidence in which every unit that was exposed has been sealed for the guard with most of them."""
-    sizes = {(t.period, t.split): (t.candidate_units, t.stable_units) for g in guards for t in g.tallies}
-    exposure = tuple(Exposure(period=p, split=s, candidate=c, stable=n) for (p, s), (c, n) in sorted(sizes.items()))
-    return Evidence(rollout="ro_1", guards=guards, **{"exposure": exposure, **more})
-
-
-FINE = seen(
-    counted("error", (80, 4000), (1520, 76_000)),
-    counted("parse_error", (120, 4000), (2280, 76_000)),
-    counted("tool_retry", (80, 4000), (1520, 76_000)),
-)
-UNBALANCED = replace(FINE, exposure=(Exposure(period=1, split=0.05, candidate=4000, stable=48_000),))
-HARMED = counted("tool_retry", (150, 1000), (380, 19_000))
-SUSPICIOUS = counted("tool_retry", (36, 1000), (380, 19_000))
-"""E between 10 and 20 over the three guards: see `test_harm_needs_e_of_one_over_alpha_and_ten_only_holds`."""
-
-
-# ── any order of events ──────────────────────────────────────────────────────────────────────────────────────────────
-
-WALKED = Plan(
-    name="walked",
-    shadow=ShadowStage(share=0.1, at_least=48 * 3600.0, at_most=96 * 3600.0, pairs=50),
-    canary=CanaryStage(
-        steps=(CanaryStep(share=0.05, at_least=48 * 3600.0, units=20), CanaryStep(share=0.50, at_least=24 * 3600.0, units=50)),
-        at_most=12 * 86400.0,
-    ),
-    soak=SoakStage(at_least=48 * 3600.0, holdback=0.05),
-    guards=(
-        Guard(metric="error", margin_ratio=1.5, role="prove"),
-        Guard(metric="thumbs_down", margin_abs=0.05, role="prove"),
-        Guard(metric="tool_retry", margin_ratio=1.5, role="harm"),
-        Guard(metric="refusal", margin_ratio=1.5, role="harm", action="hold"),
-        Guard(metric="latency", role="observe"),
-    ),
-)
-RATES = {"error": 0.02, "thumbs_down": 0.03, "tool_retry": 0.02, "refusal": 0.01}
-SELDOM = st.integers(0, 9)
-MACHINE = settings(max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@dataclass
-class Stay:
-    """One phase and step that a rollout was in, and until when."""
-
-    phase: Phase
-    step: int
-    since: datetime
-    until: datetime | None = None
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """A rollout to which anything may happen at any time: traffic good and bad, findings, silence, humans, and a controller that asks."""
-
-    @initialize(
-        approve=st.sets(st.sampled_from(["baseline", "shadow", "canary", "soak"])),
-        chapter=st.sampled_from([Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, *[Phase.CANARY] * 6, Phase.SOAK]),
-    )
-    def begins(self, approve: set[str], chapter: Phase) -> None:
-        self.now = START
-        self.rollout = opened(replace(WALKED, approve=tuple(sorted(approve))), base_rates=RATES)  # type: ignore[arg-type]
-        self.flag = flag_for(self.rollout, Flag(route="summarizer", revision=1, stable=STABLE))
-        self.counts: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        self.unscored: defaultdict[str, int] = defaultdict(int)
-        self.exposed: dict[int, tuple[float, int, int]] = {}
-        self.baseline: BaselineEvidence | None = None
-        self.shadow: ShadowEvidence | None = None
-        self.violations: tuple[str, ...] = ()
-        self.stays = [Stay(Phase.PROPOSED, 0, START)]
-        self.human_promoted = False
-        while self.rollout.phase is not chapter:
-            self.good_news()
-            self.ask()
-
-    # what happens
-
-    @rule(hours=st.sampled_from([0.02, 1, 6, 24, 48, 200]))
-    def time_passes(self, hours: float) -> None:
-        self.now += timedelta(hours=hours)
-
-    @rule(
-        units=st.sampled_from([1, 40, 4_000, 40_000]),
-        factor=st.sampled_from([0.5, 1.0, 1.0, 1.0, 1.3, 2.0]),
-        hit=st.sampled_from(sorted(RATES)),
-        silent=st.booleans(),
-        luck=SELDOM,
-    )
-    def users_come(self, units: int, factor: float, hit: str = "error", silent: bool = False, luck: int = 0) -> None:
-        lost = luck == 9  # records of one arm go missing
-        if not 0 < self.rollout.split < 1:
-            return
-        period, split = self.rollout.period, self.rollout.split
-        candidate = round(units * split)
-        _, c, s = self.exposed.get(period, (split, 0, 0))
-        self.exposed[period] = (split, c + candidate, s + units - candidate - (lost and units // 10))
-        for metric, rate in RATES.items():
-            if silent:
-                self.unscored[metric] += units  # whole minutes of records that nothing could be said about
-                continue
-            cell = self.counts[metric, period]
-            events = round(candidate * rate * (factor if metric == hit else 1.0)), round((units - candidate) * rate)
-            for i, n in enumerate((events[0], candidate, events[1], units - candidate)):
-                cell[i] += n
-
-    @rule(
-        cases=st.sampled_from([0, 50]),
-        pending=st.sampled_from([0, 0, 9]),
-        flips=st.sampled_from([0, 0, 2]),
-        errors=st.sampled_from([0, 0, 3]),
-        stale=st.sampled_from([(), (), ("it was frozen 31 days ago",)]),
-    )
-    def the_baseline_says(self, cases: int, pending: int, flips: int, errors: int, stale: tuple[str, ...] = ()) -> None:
-        found = tuple(flip(f"ca_{n}") for n in range(flips))
-        self.baseline = BaselineEvidence(cases=cases, pending=pending, errors=errors, confirmed=found, suspects=flips, stale=stale)
-
-    @rule(pairs=st.sampled_from([0, 10, 60]), only=st.sampled_from([0, 1, 40]), unscored=st.sampled_from([0, 30, 100]))
-    def the_shadow_says(self, pairs: int, only: int, unscored: int) -> None:
-        self.shadow = ShadowEvidence(pairs=pairs, candidate_only=min(only, pairs), unscored=unscored)
-
-    @rule(luck=SELDOM)
-    def the_provider_moves(self, luck: int) -> None:
-        if self.rollout.phase is Phase.CANARY and luck == 9:  # it ends a walk
-            self.violations = ("`acme-2026-03-01` was sent for, and `acme-2026-03-02` answered (17 times)",)
-
-    @rule(verb=st.sampled_from([*HUMAN_VERBS, "approve", "approve", "resume", "resume"]), luck=SELDOM)
-    def a_human_says(self, verb: str, luck: int) -> None:
-        if verb in ("abort", "roll_back") and luck < 9:  # they end a walk
-            return
-        was_terminal = self.rollout.phase.terminal
-        try:
-            moved = HUMAN_VERBS[verb](self.rollout, "ada@example.com", "", self.now)
-        except Refused:
-            return
-        assert not was_terminal or verb == "promote"
-        self.human_promoted |= verb == "promote"
-        self.move(moved)
-
-    @rule(n=st.sampled_from([1, 1, 2]))
-    def the_controller_asks(self, n: int) -> None:
-        for _ in range(n):
-            self.ask()
-
-    @rule(
-        hours=st.sampled_from([6, 24, 48]),
-        units=st.sampled_from([400, 40_000]),
-        factor=st.sampled_from([1.0, 1.0, 1.2, 1.5]),
-        hit=st.sampled_from(sorted(RATES)),
-    )
-    def a_day_goes_by(self, hours: float, units: int, factor: float, hit: str) -> None:
-        self.users_come(units, factor, hit)
-        self.time_passes(hours)
-        self.ask()
-
-    # what follows
-
-    def evidence(self) -> Evidence:
-        splits = {period: split for period, (split, _, _) in self.exposed.items()}
-        return Evidence(
-            rollout="ro_1",
-            guards=tuple(
-                GuardEvidence(
-                    metric=guard.metric,
-                    tallies=tuple(
-                        Tally(period=p, split=splits[p], candidate_events=c[0], candidate_units=c[1], stable_events=c[2], stable_units=c[3])
-                        for (metric, p), c in sorted(self.counts.items())
-                        if metric == guard.metric
-                    ),
-                    candidate_unscored=self.unscored[guard.metric],
-                )
-                for guard in WALKED.guards
-            ),
-            exposure=tuple(Exposure(period=p, split=s, candidate=c, stable=n) for p, (s, c, n) in sorted(self.exposed.items())),
-            baseline=self.baseline if self.rollout.phase is Phase.BASELINE else None,
-            shadow=self.shadow if self.rollout.phase is Phase.SHADOW else None,
-            identity_violations=self.violations,
-        )
-
-    def ask(self) -> Decision:
-        before, evidence = self.rollout, self.evidence()
-        decision = decide(before, evidence, self.now)
-        assert decide(before, ev.decode(ev.encode(evidence)), self.now) == decision, "it recomputes from what is stored"
-        assert decision.evidence_digest == ev.digest(evidence)
-        self.check(before, decision)
-        self.move(after(before, decision, self.now))
-        return decision
-
-    def check(self, before: Rollout, decision: Decision) -> None:
-        if before.phase.terminal:
-            assert (decision.verb, decision.reason) == (Verb.HOLD, "Ended")
-        if decision.verb is Verb.PROMOTE:
-            looks = (*before.looks, *([decision.look] if decision.look else []))
-            assert any(look.proved and {g.metric for g in look.guards} == {"error", "thumbs_down"} for look in looks)
-            served = {stay.step: (stay.until or self.now) - stay.since for stay in self.stays if stay.phase is Phase.CANARY}
-            for number, step in enumerate(before.plan.canary.steps):
-                assert served[number] >= timedelta(seconds=step.at_least), "every step was served"
-            assert "soak" not in before.plan.approve or "soak" in before.approved
-        if decision.verb is Verb.FINISH:
-            assert self.now - self.stays[-1].since >= timedelta(seconds=before.plan.soak.at_least)
-        if decision.verb is Verb.ADVANCE and before.held is not None:
-            assert before.held.by == "detent", "nothing advances over a human's hold"
-        if decision.reason in HOLDING_REASONS or decision.reason == "HeldByHuman":
-            assert decision.verb is Verb.HOLD
-        assert decision.sentence
-
-    def move(self, moved: Rollout) -> None:
-        if (moved.phase, moved.step) != (self.rollout.phase, self.rollout.step):
-            self.stays[-1].until = self.now
-            self.stays.append(Stay(moved.phase, moved.step, self.now))
-        self.rollout = moved
-        self.flag = flag_for(moved, self.flag)
-
-    # what must hold whatever happened
-
-    @invariant()
-    def a_split_is_what_the_phase_allows(self) -> None:
-        phase, split = self.rollout.phase, self.rollout.split
-        assert self.flag.split == split
-        if phase is Phase.CANARY:
-            assert split == self.rollout.plan.canary.steps[self.rollout.step].share
-        elif phase is Phase.SOAK:
-            assert split == pytest.approx(0.95)
-        else:
-            assert split == 0.0
-        assert (self.flag.shadow > 0) == (phase is Phase.SHADOW)
-        assert self.flag.stable == (CANDIDATE if phase is Phase.DONE else STABLE)
-        assert phase.terminal == (self.flag.rollout is None) == (self.rollout.ended_at is not None)
-
-    @invariant()
-    def looks_are_spaced_and_at_most_six(self) -> None:
-        looks = self.rollout.looks
-        assert [look.number for look in looks] == list(range(1, len(looks) + 1))
-        assert len(looks) <= PLANNED_LOOKS
-        moments = [look.at for look in looks]
-        if moments:
-            assert self.rollout.canary_at is not None
-            assert moments[0] - self.rollout.canary_at >= timedelta(hours=48)
-        assert all(later - earlier >= timedelta(hours=24) for earlier, later in pairwise(moments))
-        assert not any(look.proved for look in looks[:-1]), "nobody looks again after a proof"
-
-    @invariant()
-    def soak_is_entered_by_proof_or_by_name(self) -> None:
-        if any(stay.phase in (Phase.SOAK, Phase.DONE) for stay in self.stays):
-            assert self.rollout.proved or self.human_promoted
-
-    @precondition(lambda self: not self.rollout.phase.terminal)
-    @rule()
-    def disaster_strikes(self) -> None:
-        """From here: every new user of the candidate fails. In canary and soak the next question ends it, held or not; then all is over."""
-        if self.rollout.phase not in (Phase.CANARY, Phase.SOAK):
-            return
-        period, split = self.rollout.period, self.rollout.split
-        stable = round(400_000 * (1 - split) / split)
-        for i, n in enumerate((400_000, 400_000, 0, stable)):
-            self.counts["tool_retry", period][i] += n
-        _, c, s = self.exposed.get(period, (split, 0, 0))
-        self.exposed[period] = (split, c + 400_000, s + stable)
-        assert self.ask().verb is Verb.ROLL_BACK
-
-    def teardown(self) -> None:
-        """Nothing is stuck: from wherever a walk leads, good news and patience lead to an end."""
-        if not hasattr(self, "rollout"):
-            return
-        for _ in range(60):
-            if self.rollout.phase.terminal:
-                return
-            self.good_news()
-            if self.ask().reason == "GuardHarmedHold":
-                self.a_human_says("roll_back", 9)
-        raise AssertionError(f"stuck in {self.rollout.phase}: {self.ask()}")
-
-    def good_news(self) -> None:
-        self.now += timedelta(hours=25)
-        self.baseline = BaselineEvidence(cases=50, pending=0)
-        self.shadow = ShadowEvidence(pairs=80)
-        self.users_come(40_000, 1.0)
-        for verb in ("resume", "approve"):
-            self.a_human_says(verb, 0)
-
-
-AnyOrder.TestCase.settings = MACHINE
-TestAnyOrder = AnyOrder.TestCase
-
+from detent.transitions import HUMAN_VERBS, after
+from detent.view import look_in_s
+from playbook import PLAN, flip
 
 # ── harm ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -410,7 +73,7 @@ def test_a_suspicion_holds_and_is_no_reason_to_roll_back() -> None:
 
 def test_a_wholly_failing_candidate_ends_within_nine_units() -> None:
     """Design 6: hard_failure ends a wholly failing candidate within 7-9 candidate units; the standard plan has six guards on harm."""
-    rollout = in_canary(plan=STANDARD, base_rates={"hard_failure": 0.005})
+    rollout = in_canary(plan=STANDARD, working=usual({"hard_failure": 0.005}))
     needed = next(
         n for n in range(1, 50) if decide(rollout, seen(counted("hard_failure", (n, n), (0, 19 * n))), START).verb is Verb.ROLL_BACK
     )
@@ -483,7 +146,7 @@ def test_the_reason_has_the_numbers() -> None:
     """argo #404, kayenta #521: the reason for an abort was not visible, nor its statistic."""
     decision = decide(in_canary(hours=1), seen(HARMED), START)
     assert decision.sentence.startswith("tool_retry: 150 of 1000 (15.0 %) candidate units against 380 of 19000 (2.0 %) stable ones; E = ")
-    assert decision.sentence.endswith(">= 1/alpha = 20")
+    assert " >= 1/alpha = 20, all guards together (" in decision.sentence
     assert set(decision.numbers) == {"log_e", "log_e_guard"}
 
 
@@ -520,7 +183,24 @@ def test_a_step_lasts_for_its_units_too() -> None:
     steps = (CanaryStep(share=0.05, at_least=48 * 3600.0, units=4_001),)
     rollout = in_canary(hours=60, plan=replace(PLAN, canary=replace(PLAN.canary, steps=steps)))
     decision = decide(rollout, FINE, START)
-    assert (decision.reason, decision.sentence) == ("TooFewUnits", "4000 of 4001 candidate units seen")
+    assert (decision.reason, decision.sentence) == ("TooFewUnits", "4000 of 4001 candidate units seen in this step")
+
+
+def test_units_of_an_earlier_step_do_not_count_for_a_later_one() -> None:
+    """4000 units in the first step and 300 since: a step of 500 goes on waiting. What was learned meanwhile began period 3."""
+    steps = (CanaryStep(share=0.05, at_least=48 * 3600.0), CanaryStep(share=0.25, at_least=3600.0, units=500))
+    rollout = in_canary(step=1, hours=60, plan=replace(PLAN, canary=replace(PLAN.canary, steps=steps)), entered_period=2)
+    first = FINE.exposure[0]
+
+    def later(period: int, n: int) -> Exposure:
+        return Exposure(period=period, split=0.25, candidate=n, stable=3 * n)
+
+    decision = decide(rollout, replace(FINE, exposure=(first, later(2, 100), later(3, 200))), START)
+    assert decision.sentence == "300 of 500 candidate units seen in this step"
+    assert decide(rollout, replace(FINE, exposure=(first, later(2, 100), later(3, 400))), START).reason != "TooFewUnits"
+    default = replace(rollout.plan.canary, steps=(steps[0], replace(steps[1], units=1)))
+    nobody_new = replace(rollout, plan=replace(rollout.plan, canary=default))
+    assert decide(nobody_new, FINE, START).reason != "TooFewUnits", "the same users come back, and none is asked for"
 
 
 @pytest.mark.parametrize("missing", ["error", "parse_error"])
@@ -537,7 +217,7 @@ def test_one_guard_without_evidence_is_enough_not_to_be_promoted(missing: str) -
 
 def test_an_app_that_never_sends_feedback_proves_nothing_by_its_silence() -> None:
     plan = replace(PLAN, guards=(Guard(metric="thumbs_down", margin_abs=0.02, role="prove"),))
-    silent = seen(counted("thumbs_down", (0, 1000), (0, 19_000)))
+    silent = seen(replace(counted("thumbs_down", (0, 1000), (0, 19_000)), candidate_silent=1000, stable_silent=19_000))
     assert decide(in_canary(step=2, hours=60, plan=plan), silent, START).reason == "ProofNotReached"
     heard = seen(counted("thumbs_down", (5, 1000), (95, 19_000)))
     assert decide(in_canary(step=2, hours=60, plan=plan), heard, START).verb is Verb.PROMOTE
@@ -566,7 +246,7 @@ def test_arms_that_do_not_fit_the_split_are_not_looked_at() -> None:
 
 
 def test_looks_are_due_at_the_end_of_the_first_step_and_then_daily() -> None:
-    """Statistics 2.3: looks at 48, 72, 96, 120, 144, 168 h."""
+    """Statistics 2.3: looks at 48, 72, 96, 120, 144, 168 h; and on, as long as the canary may last."""
     rollout = in_canary(step=2)
     thin = seen(counted("error", (7, 400), (150, 7600)), counted("parse_error", (7, 400), (150, 7600)))
     taken = []
@@ -579,7 +259,7 @@ def test_looks_are_due_at_the_end_of_the_first_step_and_then_daily() -> None:
         rollout = replace(
             after(rollout, replace(decision, verb=Verb.HOLD, reason="-"), START + hour * HOUR), looks=_unproved(rollout, decision)
         )
-    assert taken == [48, 72, 96, 120, 144, 168]
+    assert taken == list(range(48, 14 * 24, 24))
 
 
 def _times(guard: GuardEvidence, n: int) -> GuardEvidence:
@@ -602,12 +282,12 @@ def test_a_look_that_could_rest_on_nothing_waits_instead_of_being_wasted() -> No
 
 
 def test_when_a_look_is_due() -> None:
-    assert next_look_at(opened()) is None
-    assert next_look_at(in_canary()) == (START + 48 * HOUR).timestamp()
+    assert look_in_s(opened(), START) is None
+    assert look_in_s(in_canary(), START + 47 * HOUR) == 3600.0
     late = Look(number=1, at=START + 60 * HOUR)
-    assert next_look_at(in_canary(looks=(late,))) == (START + 84 * HOUR).timestamp(), "a late look moves the later ones"
-    assert next_look_at(in_canary(looks=(PROVED,))) is None
-    assert next_look_at(in_canary(looks=tuple(replace(late, number=n) for n in range(1, 7)))) is None
+    assert look_in_s(in_canary(looks=(late,)), START + 84 * HOUR) == 0.0, "a late look moves the later ones"
+    assert look_in_s(in_canary(looks=(PROVED,)), START) is None
+    assert look_in_s(in_canary(looks=tuple(replace(late, number=n) for n in range(1, 14))), START + 400 * HOUR) is None
 
 
 # ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -763,7 +443,7 @@ def test_a_stage_that_needs_a_yes_waits_for_exactly_that_one(stage: str, rollout
 
 def test_an_abort_counts_also_after_a_promotion_was_asked_for() -> None:
     """argo #4461: abort ignored after a full-promotion request."""
-    promoted = HUMAN_VERBS["promote"](in_canary(hours=50), "ada", "", START)
+    promoted = HUMAN_VERBS["promote"](in_canary(step=2, hours=96), "ada", "", START)
     assert promoted.phase is Phase.SOAK
     assert decide(promoted, seen(HARMED), START).verb is Verb.ROLL_BACK
     aborted = HUMAN_VERBS["abort"](promoted, "ada", "", START)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from detent.decide import decide
-from detent.terms import Evidence, Exposure, GuardEvidence, Phase, Plan, Rollout, Tally
+from detent.terms import Evidence, Exposure, GuardEvidence, Phase, Plan, Rollout, Tally, Working
 from detent.transitions import after
 from playbook import CANDIDATE, HONEST, PLAN, STABLE
 
@@ -45,7 +45,7 @@ def a_rollout(random: np.random.Generator, units_a_day: int, candidate: Rates, s
         phase=Phase.CANARY,
         split=first,
         period=1,
-        base_rates={metric: 0.8 * rate for metric, rate in HONEST.items()},  # statistics 7: the working base rate was 20 % wrong
+        working={m: Working(rate=0.8 * rate) for m, rate in HONEST.items()},  # statistics 7: the working base rate was 20 % wrong
     )
     units: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
     events: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from detent.explain import ago, as_json, describe, describe_baseline, describe_gateway, explain, headline, silent_s, summary
+from detent.explain import Beside, ago, as_json, describe, describe_baseline, describe_gateway, explain, headline, silent_s, summary
+from detent.guarding import describe_e, describe_rate
+from detent.stats.sketch import bucket
 from detent.store.state import GatewayAck
 from detent.terms import (
     BaselineEvidence,
@@ -31,9 +33,10 @@ from detent.terms import (
     Spread,
     Tally,
     Unlike,
+    ValueTally,
     Verb,
+    Working,
 )
-from detent.view import describe_e, describe_rate
 from playbook import PLAN, flip
 from records import NEW, OLD, T0, rollout
 
@@ -49,7 +52,7 @@ def canary(**more: Any) -> Rollout:
         "split": 0.05,
         "canary_at": T0,
         "salt": SALT,
-        "base_rates": {"error": 0.02},
+        "working": {"error": Working(rate=0.02)},
     }
     return rollout(**values | more)
 
@@ -61,12 +64,16 @@ def tally(metric: str, candidate: tuple[int, int], stable: tuple[int, int], unsc
     return GuardEvidence(metric=metric, tallies=(found,), candidate_unscored=unscored)
 
 
+def valued(metric: str, candidate: dict[int, int], stable: dict[int, int]) -> GuardEvidence:
+    return GuardEvidence(metric=metric, values=(ValueTally(period=1, split=0.05, candidate=candidate, stable=stable),))
+
+
 SEEN = Evidence(
     rollout="ro_1",
     guards=(
         tally("error", (80, 4000), (1520, 76_000), unscored=12),
         tally("tool_retry", (100, 4000), (1520, 76_000)),
-        tally("latency", (0, 4000), (0, 76_000)),
+        valued("latency", {bucket(1.0): 3000, bucket(2.0): 1000}, {bucket(1.0): 57_000, bucket(2.0): 19_000}),
     ),
     exposure=(Exposure(period=1, split=0.05, candidate=4000, stable=76_000),),
     users_exposed=4100,
@@ -113,7 +120,7 @@ def test_a_rate_for_people() -> None:
 def test_a_headline_says_what_where_and_since_when() -> None:
     assert headline(canary(), NOW) == (f"ro_1  summarizer: {OLD.model} -> {NEW.model}  canary step 1 of 3, 5 % of units (for 2.1 days)")
     held = canary(held=Held(reason="AwaitingApproval", by="detent", since_at=T0))
-    assert headline(held, NOW).endswith(", held: AwaitingApproval by detent)")
+    assert headline(held, NOW).endswith(", held: AwaitingApproval by detent for 2.1 days)")
     ended = canary(phase=Phase.ROLLED_BACK, ended_at=NOW)
     assert "rolled_back (ended 2026-03-03 14:00:00 UTC)" in headline(ended, NOW)
     assert "soak, 95 % of units" in headline(canary(phase=Phase.SOAK, split=0.95), NOW)
@@ -134,24 +141,30 @@ def test_each_guard_is_told_with_the_numbers_of_both_arms() -> None:
     error = next(line for line in text.splitlines() if line.startswith("  error"))
     assert "candidate 80 of 4000 (2.0 %), stable 1520 of 76000 (2.0 %); E = " in error
     assert "margin ratio 1.5: ratio 1 [" in error
-    assert error.endswith("12 units unscored")
+    assert error.endswith("; 12 units unscored")
     retry = next(line for line in text.splitlines() if line.startswith("  tool_retry"))
     assert "candidate 100 of 4000 (2.5 %)" in retry
     assert "margin" not in retry, "it need not be proved"
-    assert "  latency (seconds from sending to the last byte): observed only, 4000 candidate and 76000 stable units" in text
-    assert (
-        "thumbs_down (the user pressed thumbs-down): candidate 0 of 0, stable 0 of 0; E = 1; margin 0.5 points: nothing to go by yet"
-        in text
-    )
+    latency = next(line for line in text.splitlines() if line.startswith("  latency"))
+    assert "candidate P50 0.99, P90 2.02, P99 2.02 of 4000 units, stable P50 0.99, P90 2.02, P99 2.02 of 76000 units" in latency
+    assert latency.endswith("; observed only")
+    thumbs = next(line for line in text.splitlines() if line.startswith("  thumbs_down"))
+    assert "margin 0.5 points: nothing to go by yet; NO DATA: nothing was heard of its 0 units, which blocks a promotion" in thumbs
 
 
 def test_what_it_waits_for_is_told_while_it_waits() -> None:
-    assert "proof: look 1 of 6 is due in 60 min; window at most 14d" in told(canary(canary_at=NOW - timedelta(hours=47)))
-    assert "look 1 of 6 is due, and waits for evidence" in told(canary())
+    assert "proof: look 1 of 13 is due in 60 min; window at most 14d" in told(canary(canary_at=NOW - timedelta(hours=47)))
+    assert "look 1 of 13 is due, and waits for evidence" in told(canary())
     proved = Look(number=1, at=T0, guards=(LookAt(metric="error", z=3.0, boundary=1.9, information=1.0),))
-    assert "the proof was reached at a planned look" in told(canary(looks=(proved,)))
-    missed = tuple(replace(proved, number=n, guards=(LookAt(metric="error", z=0.0, boundary=1.9, information=n),)) for n in range(1, 7))
-    assert "all 6 looks were taken" in told(canary(looks=missed))
+    ready = canary(looks=(proved,), plan=PLAN)
+    assert "the proof was reached at a planned look; what is left is time;" in told(ready)
+    asks = Held(reason="AwaitingApproval", by="detent", since_at=NOW)
+    assert "what is left is what it is held for: AwaitingApproval;" in told(replace(ready, held=asks))
+    assert "what is left is data of thumbs_down;" in told(canary(looks=(proved,))), "the proof is not what it waits for"
+    broken = replace(SEEN, guards=(tally("error", (9, 3), (0, 1)), *SEEN.guards[1:]))
+    assert "what is left is that error can be computed;" in told(ready, broken)
+    missed = tuple(replace(proved, number=n, guards=(LookAt(metric="error", z=0.0, boundary=1.9, information=n),)) for n in range(1, 14))
+    assert "all 13 looks were taken" in told(canary(looks=missed))
     assert "proof:" not in told(canary(phase=Phase.SOAK, split=0.95)), "nobody looks in soak"
     assert "proof:" not in told(canary(phase=Phase.NOT_PROVED, ended_at=NOW))
 
@@ -162,6 +175,43 @@ def test_the_last_decision_comes_first_and_all_of_them_last() -> None:
     assert lines[1] == "last decision: hold (TimeNotServed) 3 min ago: canary step 1 of 3"
     assert lines[2] == "reason: Why: so"
     assert lines[-2:] == ["  13:57:00 advance (ShadowPassed) 1000 pairs", "  13:57:00 hold (TimeNotServed) canary step 1 of 3"]
+
+
+def test_what_people_said_stands_among_the_decisions_by_time() -> None:
+    beside = Beside(people=[(NOW - timedelta(minutes=4), "ada", "hold: let me see"), (NOW, "ben", "abort: enough")])
+    ended = canary(phase=Phase.ABORTED, ended_at=NOW, reason="AbortedByHuman: ben: enough")
+    lines = explain(ended, SEEN, None, [decision()], NOW, beside=beside)
+    assert lines[-3:] == [
+        "  13:56:00 ada: hold: let me see",
+        "  13:57:00 hold (TimeNotServed) canary step 1 of 3",
+        "  14:00:00 ben: abort: enough",
+    ]
+    assert lines[1].startswith("last decision before a person ended it: hold (TimeNotServed)")
+    assert any(line.startswith("harm: E = ") and "as of now (it ended at 14:00:00 on what was counted then)" in line for line in lines)
+
+
+def test_what_a_person_promoted_is_unproved_for_good() -> None:
+    soak = canary(phase=Phase.SOAK, split=0.95, unproven="ada: reviewed")
+    assert headline(soak, NOW).endswith(", unproved: on the word of ada: reviewed)")
+    assert "unproved: promoted on the word of ada: reviewed" in told(soak)
+    done = replace(soak, phase=Phase.DONE, ended_at=NOW, split=0.0)
+    assert "unproved: promoted on the word of ada: reviewed" in told(done)
+    back = replace(done, phase=Phase.ROLLED_BACK)
+    assert "unproved: promoted on" in told(
+        back, SEEN, None, decision(verb=Verb.PROMOTE, reason="PromotedUnproved", sentence="ada: reviewed")
+    )
+    assert "opened although it could prove nothing, on the word of ada: reviewed" in told(canary(unproven="ada: reviewed"))
+
+
+def test_machines_are_told_first_what_people_are() -> None:
+    held = canary(held=Held(reason="GuardWithoutData", by="detent", since_at=T0, why="nothing was ever heard of thumbs_down"))
+    found = as_json(held, SEEN, None, [decision()], NOW)
+    assert found["state"] == headline(held, NOW)
+    assert (found["why"], found["waits_for"]) == (describe(decision()), "GuardWithoutData: nothing was ever heard of thumbs_down")
+    assert as_json(canary(), SEEN, None, [decision()], NOW)["waits_for"] == describe(decision())
+    ended = canary(phase=Phase.ABORTED, ended_at=NOW, reason="AbortedByHuman: ben")
+    found = as_json(ended, SEEN, None, [decision()], NOW)
+    assert (found["why"], found["waits_for"], found["proof"]["next_look_in_s"]) == ("AbortedByHuman: ben", None, None)
 
 
 def test_short_windows_and_arms_that_do_not_fit_are_said_aloud() -> None:
@@ -301,7 +351,7 @@ def test_what_is_in_no_mean_and_what_the_provider_did_is_told() -> None:
 
 def test_json_has_everything_but_the_salt() -> None:
     found = as_json(
-        canary(held=Held(reason="HeldByHuman", by="ada", since_at=T0)), SEEN, BaselineEvidence(cases=1, pending=0), [decision()]
+        canary(held=Held(reason="HeldByHuman", by="ada", since_at=T0)), SEEN, BaselineEvidence(cases=1, pending=0), [decision()], NOW
     )
     text = json.dumps(found, allow_nan=False)
     assert SALT not in text

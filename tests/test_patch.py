@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_promoted_next_becomes_version_and_the_former_version_the_way_back(phase
 {" "}
 """
     )
+
+
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.ROLLED_BACK, Phase.ABORTED, Phase.NOT_PROVED])
+def test_a_trial_of_a_version_against_itself_leaves_the_file_alone(phase: Phase) -> None:
+    trial = replace(rollout(phase, reason="why"), candidate=Version("openai", OLD), aa=True)
+    assert settle(FILE, trial) == FILE
 
 
 def test_rejected_next_goes_and_the_reason_stays() -> None:

@@ -18,15 +18,19 @@ from urllib.error import HTTPError
 import pytest
 
 from detent import cli, flags
-from detent.controller import act, apply
+from detent.controller import Controller, act, apply
 from detent.errors import CouldNotRun
 from detent.flags import FlagFeed, recall, remember, static
+from detent.ingest import Ingested, Ingester
 from detent.manifest import read
-from detent.store import Store
-from detent.terms import Baseline, Case, Endpoint, FlagSet, Outcome, Phase, Verb
+from detent.serve.loops import KEEPER_BATCHES, Keeper, Repeating
+from detent.store import Store, open_store
+from detent.store.spool import Spool
+from detent.terms import Baseline, Case, Decision, Endpoint, FlagSet, Outcome, Phase, Verb
 from mock_upstream import CLOSE, GO, Mock, answer, running, stream
 from outside import HONEST, STABLE, WHOLE, Answered, Callers, Door, post
 from processes import CANARY, Installation, Process, Spooled, in_canary, now, standing, until
+from records import intent
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +249,67 @@ def test_on_sigterm_answers_under_way_are_finished_and_on_record(tmp_path: Path,
         }
         assert (list(place.spools.iterdir()), place.store.state.gateways()) == ([], [])
         assert not any(word in server.talk for word in ("Traceback", "ERROR", "Unclosed"))
+
+
+# ── counting and deciding ──
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(open_store(f"sqlite:///{tmp_path / 'state.db'}")) as store:
+        yield store
+
+
+def test_what_cannot_be_counted_keeps_nobody_from_deciding(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that is full, a spool that cannot be read: what was counted before may say harm."""
+    said: list[str] = []
+    keeper = Keeper(store, tmp_path / "spool", said.append)
+    decision = Decision(rollout="ro_1", verb=Verb.ROLL_BACK, reason="GuardHarmed", sentence="it is so", at=now(), evidence_digest="")
+
+    def full(ingester: Ingester, *, most_batches: int) -> Ingested:
+        raise CouldNotRun("no space left on device")
+
+    monkeypatch.setattr(Ingester, "run_once", full)
+    monkeypatch.setattr(Controller, "run_once", lambda controller: (decision,))
+    with pytest.raises(CouldNotRun, match="no space left"):
+        keeper.step()
+    assert said == ["ro_1: roll_back (GuardHarmed) it is so"]
+
+
+def test_both_failures_are_said_and_one_that_is_the_same_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(store, tmp_path / "spool", lambda line: None)
+    errors = iter([CouldNotRun("disk full"), OSError("gone"), CouldNotRun("no store"), CouldNotRun("no store")])
+
+    def fails(*of: object, **more: object) -> None:
+        raise next(errors)
+
+    monkeypatch.setattr(Ingester, "run_once", fails)
+    monkeypatch.setattr(Controller, "run_once", fails)
+    said: list[str] = []
+    loop = Repeating("keeper", keeper.step, 1.0, ending=threading.Event(), failing={}, say=said.append)
+    loop.once()
+    loop.once()
+    assert said == ["detent keeper: disk full; OSError: gone; trying again", "detent keeper: no store; trying again"]
+
+
+def test_a_long_backlog_is_decided_about_as_it_is_counted(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a night without a keeper: so many batches, then a decision, then the next."""
+    root = tmp_path / "spool"
+    spool, legs = Spool(root, "gw"), {f"le_{n}" for n in range(2 * KEEPER_BATCHES)}
+    for n in range(len(legs)):
+        spool.write(intent(str(n), seconds=n))
+    keeper = Keeper(store, root, lambda line: None)
+    keeper._ingester = Ingester(store, root, now, batch=1)
+    decided: list[int] = []
+
+    def decide(controller: Controller) -> tuple[Decision, ...]:
+        decided.append(len(store.journal.intents(legs)))
+        return ()
+
+    monkeypatch.setattr(Controller, "run_once", decide)
+    for _ in range(3):
+        keeper.step()
+    assert decided == [KEEPER_BATCHES, 2 * KEEPER_BATCHES, 2 * KEEPER_BATCHES]
 
 
 def connects(url: str) -> bool:

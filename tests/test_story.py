@@ -129,10 +129,11 @@ def test_a_human_may_promote_what_was_not_proved_and_it_is_recorded_as_unproved(
     assert story.rollout.reason.startswith("PromotedUnproved: ada@example.com")
 
 
-def test_nobody_promotes_before_the_first_window_is_served() -> None:
+def test_nobody_promotes_before_the_minimum_window_is_served() -> None:
     story = Playbook()
     story.reaches_canary()
-    with pytest.raises(Refused, match="has not served its first canary window"):
+    story.serves(days=3, users_a_day=400)
+    with pytest.raises(Refused, match=r"has served 3d of its minimum window of 4d"):
         story.human("promote", "I like it")
 
 

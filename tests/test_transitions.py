@@ -11,13 +11,14 @@ import pytest
 from detent.errors import Exit, Refused
 from detent.terms import Decision, Flag, Held, Look, Phase, Rollout, Verb, Version
 from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
+from detent.windows import minimum_window_s
 from playbook import CANDIDATE, PLAN, STABLE
 from records import T0
 
 OPEN = (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.CANARY, Phase.SOAK)
 ENDED = tuple(phase for phase in Phase if phase not in OPEN)
 SPLIT = {Phase.CANARY: 0.25, Phase.SOAK: 0.95}
-LATER = T0 + timedelta(days=3)
+LATER = T0 + timedelta(days=15)
 BY = "ada@example.com"
 
 
@@ -89,6 +90,7 @@ def test_the_canary_began_with_its_first_step() -> None:
     first = after(at(Phase.SHADOW), decided(Verb.ADVANCE), LATER)
     assert first.canary_at == LATER
     second = after(first, decided(Verb.ADVANCE), LATER + timedelta(days=2))
+    assert (first.entered_period, second.entered_period) == (first.period, second.period) == (1, 2)
     assert (second.canary_at, second.entered_at) == (LATER, LATER + timedelta(days=2))
 
 
@@ -181,6 +183,16 @@ def test_a_human_holds_and_resumes_in_every_phase_and_nothing_else_moves(phase: 
     assert human("resume", held) == at(phase)
 
 
+def test_a_second_humans_hold_does_not_write_over_the_firsts_words() -> None:
+    held = at(Phase.CANARY, held=Held(reason="HeldByHuman", by="ben", since_at=T0, why="the auditors come"))
+    with pytest.raises(Refused, match="is held by ben already"):
+        human("hold", held, "me too")
+    assert human("hold", at(Phase.CANARY, held=Held(reason="GuardFailed", by="detent", since_at=T0)), "me too").held is not None
+    again = human("hold", human("hold", at(Phase.CANARY), "first"), "second")
+    assert again.held is not None
+    assert again.held.why == "second", "one's own may be said anew"
+
+
 @pytest.mark.parametrize("phase", OPEN)
 def test_there_is_nothing_to_resume_unless_a_human_held_it(phase: Phase) -> None:
     with pytest.raises(Refused, match="is not held by anyone"):
@@ -206,26 +218,57 @@ def test_soak_waits_for_no_approval() -> None:
         human("approve", at(Phase.SOAK))
 
 
-@pytest.mark.parametrize("phase", [Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.SOAK])
-def test_only_a_canary_can_be_promoted_on_a_humans_word(phase: Phase) -> None:
-    with pytest.raises(Refused, match="nobody can promote it yet"):
+@pytest.mark.parametrize("phase", [Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW])
+def test_before_its_canary_nobody_promotes_anything_however_long_it_has_stood(phase: Phase) -> None:
+    with pytest.raises(Refused, match=f"is in phase {phase}, in which no user meets its candidate: nobody can promote it yet") as refused:
         human("promote", at(phase))
+    assert "34d" not in str(refused.value)
+    assert refused.value.hint == "a canary can be, once it has served its minimum window of 4d"
 
 
-def test_a_canary_can_be_promoted_unproved_once_its_first_window_is_served() -> None:
+def test_a_soak_is_finished_on_a_humans_word_once_it_was_served() -> None:
+    """Where Detent itself holds it, for a guard that cannot be computed any more, there is no other way but back."""
+    held = Held(reason="GuardFailed", by="detent", since_at=T0)
+    soaked = T0 + timedelta(days=14)
+    with pytest.raises(Refused, match="in phase soak has served 335h of its minimum window of 14d: nobody can finish it yet"):
+        HUMAN_VERBS["promote"](at(Phase.SOAK, held=held), BY, "looked at by hand", soaked - timedelta(hours=1))
+    moved = HUMAN_VERBS["promote"](at(Phase.SOAK, held=held), BY, "looked at by hand", soaked)
+    assert (moved.phase, moved.held, moved.ended_at) == (Phase.DONE, None, soaked)
+    assert moved.reason == "FinishedByHuman: ada@example.com: looked at by hand"
+    assert flag(moved) == replace(PINNED, stable=CANDIDATE)
+
+
+@pytest.mark.parametrize("phase", [Phase.CANARY, Phase.SOAK])
+def test_a_promotion_lifts_nobodys_hold_by_the_way(phase: Phase) -> None:
+    held = at(phase, held=Held(reason="HeldByHuman", by="ben", since_at=T0, why="the auditors come"))
+    with pytest.raises(Refused, match="is held by ben: resume first"):
+        human("promote", held)
+    assert human("promote", human("resume", held)).held is None
+
+
+def test_what_is_done_is_taken_back_by_a_proposal() -> None:
+    with pytest.raises(Refused) as refused:
+        human("roll_back", at(Phase.DONE))
+    assert str(refused.value.hint).startswith("propose the former version as `next`; ")
+
+
+def test_a_canary_can_be_promoted_unproved_once_its_minimum_window_is_served() -> None:
     rollout = at(Phase.CANARY)
-    first_window = rollout.plan.canary.steps[0].at_least
-    early = T0 + timedelta(seconds=first_window - 1)
-    with pytest.raises(Refused, match="has not served its first canary window"):
+    assert minimum_window_s(rollout.plan) == 96 * 3600.0, "48 h, 24 h and 24 h"
+    early = T0 + timedelta(hours=96) - timedelta(seconds=1)
+    with pytest.raises(Refused, match="of its minimum window of 4d: nobody can promote it yet"):
         HUMAN_VERBS["promote"](rollout, BY, "I like it", early)
-    moved = HUMAN_VERBS["promote"](rollout, BY, "reviewed by hand", T0 + timedelta(seconds=first_window))
+    moved = HUMAN_VERBS["promote"](rollout, BY, "reviewed by hand", T0 + timedelta(hours=96))
     assert (moved.phase, moved.split, moved.period) == (Phase.SOAK, 0.95, 3)
     assert moved.reason == "PromotedUnproved: ada@example.com: reviewed by hand"
     assert not moved.proved
+    assert moved.unproven == "ada@example.com: reviewed by hand"
+    forced = HUMAN_VERBS["promote"](replace(rollout, unproven="ben: no time"), BY, "reviewed by hand", T0 + timedelta(hours=96))
+    assert forced.unproven == "ben: no time; ada@example.com: reviewed by hand", "who opened it all the same is not forgotten"
 
 
 def test_what_was_not_proved_can_still_be_promoted_unproved_unless_it_never_saw_a_canary() -> None:
-    moved = human("promote", at(Phase.NOT_PROVED))
+    moved = human("promote", at(Phase.NOT_PROVED, ended_at=T0 + timedelta(days=14)))
     assert (moved.phase, moved.split, moved.ended_at) == (Phase.SOAK, 0.95, None)
     assert moved.reason == "PromotedUnproved: ada@example.com"
     with pytest.raises(Refused, match="has ended as not_proved"):

@@ -15,14 +15,14 @@ from datetime import datetime
 
 from detent import evidence as ev
 from detent.evidence.verdict import Finding, few, finding
+from detent.guarding import describe_e
 from detent.stats.sequential import log_e_paired
 from detent.terms import BaselineEvidence, Decision, Evidence, LookAt, Phase, Rollout, ShadowEvidence, Verb, Verdict, show_duration
-from detent.view import PLANNED_LOOKS, View, describe_e, describe_rate
+from detent.view import View
+from detent.windows import planned_looks
 
 PAGE_AT_E = 10.0
 """E-value at which a rollout holds and its owner is told (statistics 2.1)."""
-
-# ── the rules ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,13 @@ def _harmed(view: View) -> Said | None:
     if view.rollout.phase not in (Phase.CANARY, Phase.SOAK) or view.log_e_all < view.limit:
         return None
     guard = view.culprit
-    found = view.guard_evidence[guard.metric]
+    alone, together = describe_e(view.log_e[guard.metric]), describe_e(view.log_e_all)
     sentence = (
-        f"{guard.metric}: {describe_rate(found.candidate_events, found.candidate_units)} candidate units against "
-        f"{describe_rate(found.stable_events, found.stable_units)} stable ones; E = {describe_e(view.log_e_all)} "
-        f">= 1/alpha = {1 / view.rollout.plan.alpha:g}"
+        f"{guard.metric}: {view.describe_arms(guard.metric)}; E = {together} >= 1/alpha = {1 / view.rollout.plan.alpha:g}, "
+        f"all guards together ({guard.metric} alone: {alone})"
     )
+    if view.rollout.aa:
+        sentence += "; a false alarm, since both arms are the same version"
     verb, reason = (Verb.ROLL_BACK, "GuardHarmed") if guard.action == "roll_back" else (Verb.HOLD, "GuardHarmedHold")
     return _say(verb, reason, sentence, log_e=view.log_e_all, log_e_guard=view.log_e[guard.metric])
 
@@ -105,22 +106,25 @@ def _suspected(view: View) -> Said | None:
 
 
 def _limit(view: View) -> Said | None:
-    """`at_most` reached: a canary without proof, or a shadow without its pairs, ends as not proved."""
-    rollout = view.rollout
+    """`at_most` reached, by the clock: a canary without proof, or a shadow without its pairs, ends as not proved.
+
+    By the clock alone, whether a controller looked after it or not: that is the safe direction. Time that nobody watched promotes nothing,
+    and may well end what has stood for too long; the worst of a clock set forward is then that stable serves.
+    """
+    rollout, in_doubt = view.rollout, None
     if rollout.phase is Phase.CANARY and rollout.canary_at is not None:
         passed, limit = (view.now - rollout.canary_at).total_seconds(), rollout.plan.canary.at_most
         last_step = rollout.step + 1 == len(rollout.plan.canary.steps)
-        ready = view.proved and last_step and _waits_in_canary(view) is None and not view.distrusted and _suspected(view) is None
+        in_doubt = _suspected(view) or _sample_ratio(view) or _guard_failed(view) or _waits_in_canary(view) or _waits_for_proof(view)
+        ready = last_step and in_doubt is None
     elif rollout.phase is Phase.SHADOW:
-        passed, limit = view.served_s, rollout.plan.shadow.at_most
+        passed, limit = (view.now - rollout.entered_at).total_seconds(), rollout.plan.shadow.at_most
         ready = _waits_in_shadow(view) is None
     else:
         return None
     if passed < limit or ready:
         return None
-    waiting = _waits_in_shadow(view)
-    if rollout.phase is Phase.CANARY:
-        waiting = _suspected(view) or _sample_ratio(view) or _waits_in_canary(view) or _waits_for_proof(view)
+    waiting = in_doubt if rollout.phase is Phase.CANARY else _waits_in_shadow(view)
     why = f" ({waiting.sentence})" if waiting else ""
     return _say(Verb.NOT_PROVED, "LimitReached", f"{rollout.phase} reached at_most = {show_duration(limit)} without proof{why}")
 
@@ -131,6 +135,14 @@ def _sample_ratio(view: View) -> Said | None:
     arms = sum(e.candidate for e in view.evidence.exposure), sum(e.stable for e in view.evidence.exposure)
     sentence = f"{arms[0]} candidate and {arms[1]} stable units do not fit the split; nothing is proved until this is explained"
     return _say(Verb.HOLD, "SampleRatioAlarm", sentence, log_e=view.log_e_sample_ratio)
+
+
+def _guard_failed(view: View) -> Said | None:
+    """A guard that cannot be computed guards nothing: nothing widens and nothing is proved until it can. Harm in the others still acts."""
+    if not view.failed or view.rollout.phase not in (Phase.CANARY, Phase.SOAK):
+        return None
+    why = "; ".join(f"{metric} ({why})" for metric, why in view.failed.items())
+    return _say(Verb.HOLD, "GuardFailed", f"could not be computed: {why}")
 
 
 def _of_baseline(view: View) -> Finding:
@@ -179,10 +191,16 @@ def _waits_in_canary(view: View) -> Said | None:
     if view.served_s < view.step.at_least:
         where = f"canary step {view.rollout.step + 1} of {len(view.rollout.plan.canary.steps)} ({100 * view.step.share:g} %)"
         return _not_served(view, where, view.step.at_least)
-    if view.candidate_units < view.step.units:
-        said = f"{view.candidate_units} of {view.step.units} candidate units seen"
-        return _say(Verb.HOLD, "TooFewUnits", said, units=view.candidate_units)
+    # A unit is exposed once: where the same few come back every day no later step has any, and a plan that asks for none must not wait.
+    seen = _units_of_step(view) if view.step.units > 1 else view.candidate_units
+    if seen < view.step.units:
+        return _say(Verb.HOLD, "TooFewUnits", f"{seen} of {view.step.units} candidate units seen in this step", units=seen)
     return None
+
+
+def _units_of_step(view: View) -> int:
+    """Candidate units first exposed in this step: since the share period that it began with."""
+    return sum(e.candidate for e in view.evidence.exposure if e.period >= view.rollout.entered_period)
 
 
 def _not_served(view: View, where: str, at_least: float) -> Said:
@@ -191,13 +209,23 @@ def _not_served(view: View, where: str, at_least: float) -> Said:
 
 
 def _waits_for_proof(view: View) -> Said | None:
-    if view.proved:
+    if view.rollout.aa:
         return None
+    if view.proved:
+        return _without_data(view)
     look = view.look or (view.rollout.looks[-1] if view.rollout.looks else None)
     if look is None:
         return _say(Verb.HOLD, "ProofNotReached", f"not yet proved: {_too_little(view)}")
     lacking = ", ".join(_describe_look_at(at) for at in look.guards if at.metric in look.lacking) or "the plan has no proving guard"
-    return _say(Verb.HOLD, "ProofNotReached", f"look {look.number} of {PLANNED_LOOKS}: not yet proved: {lacking}", look=look.number)
+    planned = planned_looks(view.rollout.plan)
+    return _say(Verb.HOLD, "ProofNotReached", f"look {look.number} of {planned}: not yet proved: {lacking}", look=look.number)
+
+
+def _without_data(view: View) -> Said | None:
+    if not view.without_data:
+        return None
+    said = f"nothing was ever heard of {', '.join(view.without_data)}: silence from an app that may send no feedback is no good news"
+    return _say(Verb.HOLD, "GuardWithoutData", said)
 
 
 def _too_little(view: View) -> str:
@@ -238,13 +266,25 @@ def _canary_on(view: View) -> Said | None:
         return _say(Verb.ADVANCE, "StepServed", f"time and units served, no harm: on to {100 * share:g} %")
     if waits := _waits_for_proof(view):
         return waits
+    if view.rollout.aa:
+        return _aa_served(view)
     look = next(look for look in (*view.rollout.looks, view.look) if look is not None and look.proved)
     said = f"every step served and every proving guard shown non-inferior at look {look.number}: " + ", ".join(
         _describe_look_at(at) for at in look.guards
     )
+    if view.not_applying:
+        said += f"; does not apply to this traffic so far: {', '.join(view.not_applying)}"
     if "soak" in view.rollout.plan.approve and "soak" not in view.rollout.approved:
         return _awaits_approval(view, "soak", said)
     return _say(Verb.PROMOTE, "Proved", said, look=look.number)
+
+
+def _aa_served(view: View) -> Said:
+    """The end of a trial of the machinery on two arms of one version: no false alarm, and what the looks said."""
+    looks = [look for look in (*view.rollout.looks, view.look) if look is not None]
+    proof = next((f"proved at look {look.number}" for look in looks if look.proved), f"not proved at {len(looks)} looks")
+    said = f"both arms are the same version: every step served without a false alarm, E = {describe_e(view.log_e_all)}; {proof}"
+    return _say(Verb.FINISH, "AAServed", said, log_e=view.log_e_all, looks=len(looks))
 
 
 def _awaits_approval(view: View, stage: str, said: str) -> Said:
@@ -281,7 +321,8 @@ PRECEDENCE: tuple[Rule, ...] = (
     Rule("harm to hold for", "E >= 1/alpha by a guard whose action is hold", _harm_to_hold_for),
     Rule("harm suspected", "E >= 10: hold and tell the owner", _suspected),
     Rule("sample ratio", "the arms' sizes do not fit the split: blocks proof, never a rollback", _sample_ratio),
-    Rule("stage", "approval, a baseline that is stale as it begins or undecided, time served, samples, proof; then on", _stage),
+    Rule("guard failed", "a guard that cannot be computed: blocks proof, never a rollback by the others", _guard_failed),
+    Rule("stage", "approval, a baseline that is stale as it begins or undecided, time served, samples, proof, data; then on", _stage),
 )
 
 

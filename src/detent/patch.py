@@ -38,8 +38,11 @@ def settle(text: str, rollout: Rollout) -> str:
     Promoted: `next` becomes `version`, and the former version becomes `rollback`. Otherwise `next` goes (or, where the file was patched at
     promotion already, `version` goes back), and a comment above `version` says why and when. A `next` that proposes yet another version
     stays; a file that says so already comes back unchanged, as does any file while the rollout is still on its way. Raises InvalidInput for
-    a file that no longer has the route or pins something that the rollout knows nothing of.
+    a file that no longer has the route or pins something that the rollout knows nothing of. A trial of a version against itself changes
+    nothing.
     """
+    if rollout.aa:
+        return text
     if rollout.phase in _PROMOTED:
         return _keeping_line_ends(text, lambda plain: _promoted(plain, rollout))
     if rollout.phase in _ENDED:

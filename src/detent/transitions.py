@@ -5,11 +5,15 @@ Every exit from canary or soak leaves split = 0 except `done`, whose flag has th
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from detent.errors import Refused
-from detent.terms import Decision, Flag, Held, Phase, Rollout, Verb
+from detent.evidence import control_share, working_from
+from detent.terms import Decision, Evidence, Flag, Held, Phase, Rollout, Verb, Working, show_duration
+from detent.windows import canary_served_s, minimum_window_s, served_s
 
 HOLDING_REASONS = {
     "AwaitingApproval",
@@ -17,7 +21,9 @@ HOLDING_REASONS = {
     "BaselineCouldNotRun",
     "BaselineInconclusive",
     "BaselineStale",
+    "GuardFailed",
     "GuardHarmedHold",
+    "GuardWithoutData",
     "HarmSuspected",
     "LeftScript",
     "NoBaseline",
@@ -29,14 +35,19 @@ HOLDING_REASONS = {
 
 def _enter(rollout: Rollout, phase: Phase, now: datetime, *, split: float, step: int = 0) -> Rollout:
     """The rollout in another phase or step; a changed split begins a new share period."""
+    watched_s, begins = rollout.watched_s or 0.0, phase is Phase.CANARY and rollout.canary_at is None
+    period = rollout.period + (split != rollout.split)
     return replace(
         rollout,
         phase=phase,
         step=step,
         entered_at=now,
+        entered_watched_s=watched_s,
         split=split,
-        period=rollout.period + (split != rollout.split),
-        canary_at=now if phase is Phase.CANARY and rollout.canary_at is None else rollout.canary_at,
+        period=period,
+        entered_period=period,
+        canary_at=now if begins else rollout.canary_at,
+        canary_watched_s=watched_s if begins else rollout.canary_watched_s,
         held=rollout.held if rollout.held and rollout.held.by != "detent" else None,
     )
 
@@ -93,6 +104,41 @@ def after(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
             return _end(rollout, Phase.VOID, why, now)
 
 
+def into_canary(rollout: Rollout, now: datetime) -> Rollout:
+    """A rollout of the pinned version against itself begins with its canary: there is nothing to compare before."""
+    return _enter(rollout, Phase.CANARY, now, split=rollout.plan.canary.steps[0].share)
+
+
+LEARNED_FROM = 200
+"""Scored units of stable from which it is learned what is usual of a value that had no history."""
+
+
+def learnable(rollout: Rollout, evidence: Evidence) -> dict[str, Working]:
+    """Working models of the guards on values that have none, where stable has had enough units since the canary began."""
+    if rollout.phase not in (Phase.CANARY, Phase.SOAK):
+        return {}
+    found_out = dict[str, Working]()
+    for found in evidence.guards:
+        metric = found.metric
+        if metric in rollout.working or found.stable_units < LEARNED_FROM or rollout.metric(metric).kind == "rate":
+            continue
+        buckets = sum((Counter(tally.stable) for tally in found.values), Counter[int]())
+        working = working_from(rollout.metric(metric), buckets)
+        if working is not None:
+            found_out[metric] = working
+    return found_out
+
+
+def learned(rollout: Rollout, models: Mapping[str, Working]) -> Rollout:
+    """The rollout with what was learned of stable's own units, in a new share period of the same split.
+
+    Bets on these guards begin with the units of that period: those that a model was measured on are not judged by it.
+    """
+    period = rollout.period + 1
+    working = rollout.working | {metric: replace(model, since=period) for metric, model in models.items()}
+    return replace(rollout, period=period, working=working)
+
+
 def flag_for(rollout: Rollout, flag: Flag) -> Flag:
     """The flag that gateways must obey for this rollout; `flag` is the one in force. The store sets revision and time."""
     if rollout.phase is Phase.DONE:
@@ -104,6 +150,7 @@ def flag_for(rollout: Rollout, flag: Flag) -> Flag:
         candidate=rollout.candidate,
         rollout=rollout.id,
         split=rollout.split,
+        control=control_share(rollout.split) if rollout.plan.canary.control and 0.0 < rollout.split < 1.0 else 0.0,
         period=rollout.period,
         salt=rollout.salt,
         shadow=rollout.plan.shadow.share if rollout.phase is Phase.SHADOW else 0.0,
@@ -115,9 +162,10 @@ def flag_for(rollout: Rollout, flag: Flag) -> Flag:
 
 def _open(rollout: Rollout, verb: str) -> None:
     if rollout.phase.terminal:
+        done = rollout.phase is Phase.DONE and verb == "roll back"
         raise Refused(
             f"rollout `{rollout.id}` has ended as {rollout.phase}: nothing to {verb}",
-            hint=f"see why with `detent explain {rollout.id}`",
+            hint=f"{'propose the former version as `next`; ' if done else ''}see why with `detent explain {rollout.id}`",
         )
 
 
@@ -139,8 +187,13 @@ def human_abort(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
 
 
 def human_hold(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
-    """Stay where it is until resumed; harm still ends it."""
+    """Stay where it is until resumed; harm still ends it. What another human holds it for is not written over."""
     _open(rollout, "hold")
+    if rollout.held is not None and rollout.held.by not in ("detent", by):
+        raise Refused(
+            f"rollout `{rollout.id}` is held by {rollout.held.by} already",
+            hint=f"see why with `detent explain {rollout.id}`; it stays held",
+        )
     return replace(rollout, held=Held(reason="HeldByHuman", by=by, since_at=now, why=why))
 
 
@@ -164,21 +217,39 @@ def human_approve(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout
 
 
 def human_promote(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
-    """Promote without proof, on a human's word and with a name: from the canary once its first window is served, or after `not_proved`.
+    """Promote without proof, on a human's word and with a name: once the plan's minimum window is served, also after `not_proved`.
 
-    What the evidence has to say against it (`decide.objection`) is asked by the caller, who has it.
+    That window is all steps of the canary together; no word, no clock and no edit of the plan makes it shorter. In soak the same word
+    finishes it, once it was served: a soak that Detent holds for a guard that cannot be computed would have no other way forward. What the
+    evidence has to say against it (`decide.objection`) is asked by the caller, who has it. A human's hold is not lifted by the way.
     """
-    reopened = rollout.phase is Phase.NOT_PROVED and rollout.canary_at is not None
-    if not reopened:
+    if rollout.phase is not Phase.NOT_PROVED or rollout.canary_at is None:
         _open(rollout, "promote")
-        served = rollout.canary_at is not None and (now - rollout.canary_at).total_seconds() >= rollout.plan.canary.steps[0].at_least
-        if rollout.phase is not Phase.CANARY or not served:
-            raise Refused(
-                f"rollout `{rollout.id}` in phase {rollout.phase} has not served its first canary window: nobody can promote it yet",
-                hint=f"see what it waits for with `detent explain {rollout.id}`",
-            )
+    if rollout.aa:
+        raise Refused(f"both arms of rollout `{rollout.id}` are the same version: nothing to promote", hint="propose another as `next`")
+    if rollout.held is not None and rollout.held.by != "detent":
+        raise Refused(
+            f"rollout `{rollout.id}` is held by {rollout.held.by}: resume first", hint=f"see why with `detent explain {rollout.id}`"
+        )
+    soak = rollout.phase is Phase.SOAK
+    if not soak and rollout.phase not in (Phase.CANARY, Phase.NOT_PROVED):
+        raise Refused(
+            f"rollout `{rollout.id}` is in phase {rollout.phase}, in which no user meets its candidate: nobody can promote it yet",
+            hint=f"a canary can be, once it has served its minimum window of {show_duration(minimum_window_s(rollout.plan))}",
+        )
+    window = rollout.plan.soak.at_least if soak else minimum_window_s(rollout.plan)
+    served = served_s(rollout, now) if soak else canary_served_s(rollout, now)
+    if served < window:
+        raise Refused(
+            f"rollout `{rollout.id}` in phase {rollout.phase} has served {show_duration(float(int(served)))} of its minimum window of "
+            f"{show_duration(window)}: nobody can {'finish' if soak else 'promote'} it yet",
+            hint=f"see what it waits for with `detent explain {rollout.id}`",
+        )
+    if soak:
+        return _end(rollout, Phase.DONE, _said("FinishedByHuman", by, why), now)
     promoted = _enter(rollout, Phase.SOAK, now, split=1.0 - rollout.plan.soak.holdback)
-    return replace(promoted, reason=_said("PromotedUnproved", by, why), held=None, ended_at=None)
+    unproven = "; ".join(filter(None, (rollout.unproven, f"{by}: {why}" if why else by)))
+    return replace(promoted, reason=_said("PromotedUnproved", by, why), held=None, ended_at=None, unproven=unproven)
 
 
 HUMAN_VERBS = {

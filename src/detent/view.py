@@ -1,41 +1,41 @@
 """A rollout, its evidence and the time, with what the rules of `decide` and the sentences of `explain` read of them. Pure.
 
-Harm is read from an anytime-valid e-process, at every look; proof from another test, at planned looks only.
+Harm is read from an anytime-valid e-process, at every look; proof from another test, at planned looks only. A guard that cannot be computed
+or has no data is a value here (`failed`, `without_data`), neither a zero nor a pass, and hides nothing in the others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from detent import evidence as ev
-from detent.stats.proof import NEW_INFORMATION, Proof, boundaries, non_inferiority
-from detent.stats.sequential import log_e_average, log_e_restaked, log_e_sample_ratio
-from detent.terms import CanaryStep, Evidence, Guard, GuardEvidence, Look, LookAt, Phase, Rollout
+from detent.guarding import (
+    buckets_of,
+    describe_rate,
+    describe_values,
+    log_e_of,
+    proof_of,
+    unequally_known,
+    unheard,
+)
+from detent.stats.proof import NEW_INFORMATION, Proof, boundaries
+from detent.stats.sequential import log_e_average, log_e_sample_ratio
+from detent.terms import CanaryStep, Evidence, Guard, GuardEvidence, Look, LookAt, MetricRow, Phase, Rollout, Working
+from detent.windows import canary_served_s, planned_looks, served_s, since_s
 
 SAMPLE_RATIO_AT_E = 1000.0
 """E-value of the sample-ratio test at which no other verdict is trusted (statistics 2.4)."""
 
-PLANNED_LOOKS = 6
-"""Looks at the proof: at the end of the first canary step, then each half of its length (48 h, then daily, in the standard plan)."""
 
-PRIOR_RATE = 0.01
-"""Working base rate of a guard without history; a wrong one costs power, never validity (statistics 2.1)."""
+@dataclass(frozen=True)
+class _Computed:
+    """What the tests say of each guard, and why those failed that did."""
 
-
-def describe_rate(events: int, units: int) -> str:
-    """`41 of 52 (78.8 %)`."""
-    return f"{events} of {units} ({100 * events / units:.1f} %)" if units else "0 of 0"
-
-
-def describe_e(log_e: float) -> str:
-    """An e-value for people: `0.42`, `37`, `3.1e+09`."""
-    if log_e > 700:
-        return f"1e+{log_e / math.log(10):.0f}"
-    value = math.exp(log_e)
-    return f"{value:.2g}" if value < 10 or value >= 1e5 else f"{value:.0f}"
+    log_e: dict[str, float] = field(default_factory=dict)
+    proofs: dict[str, Proof | None] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class View:
 
     @property
     def served_s(self) -> float:
-        """Seconds in this phase and step."""
-        return (self.now - self.rollout.entered_at).total_seconds()
+        """Seconds served in this phase and step."""
+        return served_s(self.rollout, self.now)
 
     @property
     def candidate_units(self) -> int:
@@ -68,15 +68,98 @@ class View:
         return {g.metric: found.get(g.metric, GuardEvidence(metric=g.metric)) for g in self.rollout.plan.guards}
 
     @cached_property
-    def harm_guards(self) -> tuple[Guard, ...]:
-        """The guards that can end a rollout: all but the observed ones."""
-        return tuple(g for g in self.rollout.plan.guards if g.role != "observe" and ev.METRICS[g.metric].kind == "rate")
+    def rows(self) -> dict[str, MetricRow]:
+        """The metric of each guard; without those that nobody knows, which are `failed`."""
+        known: dict[str, MetricRow] = {}
+        for guard in self.rollout.plan.guards:
+            try:
+                known[guard.metric] = self.rollout.metric(guard.metric)
+            except KeyError:
+                continue
+        return known
 
     @cached_property
+    def harm_guards(self) -> tuple[Guard, ...]:
+        """The guards that can end a rollout: all but the observed ones."""
+        return tuple(g for g in self.rollout.plan.guards if g.role != "observe")
+
+    @cached_property
+    def _computed(self) -> _Computed:
+        found = _Computed()
+        for guard in self.harm_guards:
+            metric = guard.metric
+            found.log_e[metric] = 0.0
+            if guard.role == "prove":
+                found.proofs[metric] = None
+            try:
+                self._compute(guard, found)
+            except (ValueError, ArithmeticError, RuntimeError) as error:  # the last: a root that was not found
+                found.failed[metric] = str(error) or type(error).__name__
+        return found
+
+    def _compute(self, guard: Guard, found: _Computed) -> None:
+        metric = guard.metric
+        if metric not in self.rows:
+            raise ValueError(f"no such metric: `{metric}`")
+        row, evidence, known = self.rows[metric], self.guard_evidence[metric], self.rollout.working.get(metric, Working())
+        if not evidence.candidate_units or not evidence.stable_units:
+            return  # of an arm without any outcome nothing is known: that is no harm, and no proof
+        if why := unequally_known(evidence):
+            raise ValueError(why)
+        log_e = log_e_of(row, guard, evidence, known)
+        if math.isnan(log_e):
+            raise ValueError("its e-value is not a number")
+        found.log_e[metric] = log_e
+        # A silence that is counted proves nothing.
+        if guard.role == "prove" and evidence.candidate_heard and evidence.stable_heard:
+            proof = proof_of(row, guard, evidence, known)
+            if proof is not None and not math.isfinite(proof.z + proof.information):
+                raise ValueError("its proof is not a number")
+            found.proofs[metric] = proof
+
+    @property
     def log_e(self) -> dict[str, float]:
-        """ln E of each harm guard."""
-        rates = self.rollout.base_rates
-        return {g.metric: log_e_restaked(self.guard_evidence[g.metric].tallies, rates.get(g.metric, PRIOR_RATE)) for g in self.harm_guards}
+        """ln E of each harm guard; 0, which says nothing, of one that failed or has no working model yet."""
+        return self._computed.log_e
+
+    @property
+    def proofs(self) -> dict[str, Proof | None]:
+        """Non-inferiority of each proving guard; None where there is nothing to say."""
+        return self._computed.proofs
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why a guard could not be computed, by metric."""
+        return self._computed.failed
+
+    def _without_data(self, metric: str) -> bool:
+        row = self.rows.get(metric)
+        found = self.guard_evidence[metric]
+        if row is None:
+            return False
+        if row.source == "feedback":
+            return unheard(found)
+        unread = found.candidate_unscored + found.stable_unscored
+        return unread > 0 and not (found.candidate_units and found.stable_units)
+
+    @cached_property
+    def without_data(self) -> tuple[str, ...]:
+        """Guards without an outcome that one could go by: the app never said anything of an arm, or what was said could not be read.
+
+        Silence is no good news.
+        """
+        return tuple(g.metric for g in self.harm_guards if self._without_data(g.metric))
+
+    @cached_property
+    def not_applying(self) -> tuple[str, ...]:
+        """Guards on the traffic that no unit of either arm said anything about: they do not apply to this traffic so far."""
+
+        def empty(metric: str) -> bool:
+            found = self.guard_evidence[metric]
+            said = found.candidate_units + found.stable_units + found.candidate_unscored + found.stable_unscored
+            return metric in self.rows and self.rows[metric].source == "traffic" and said == 0
+
+        return tuple(g.metric for g in self.harm_guards if empty(g.metric))
 
     @cached_property
     def log_e_all(self) -> float:
@@ -95,6 +178,18 @@ class View:
         guards = [g for g in self.harm_guards if g.action == "roll_back"] if enough else self.harm_guards
         return max(guards, key=lambda g: self.log_e[g.metric])
 
+    def describe_arms(self, metric: str) -> str:
+        """Both arms of a guard in numbers: `41 of 52 (78.8 %) candidate units against 3 of 900 (0.3 %) stable ones`."""
+        found = self.guard_evidence[metric]
+        row = self.rows.get(metric)
+        if row is not None and row.kind == "value":
+            candidate, stable = buckets_of(found)
+            return f"{describe_values(row, candidate)} on the candidate against {describe_values(row, stable)} on stable"
+        return (
+            f"{describe_rate(found.candidate_events, found.candidate_units)} candidate units against "
+            f"{describe_rate(found.stable_events, found.stable_units)} stable ones"
+        )
+
     @property
     def limit(self) -> float:
         """ln(1/alpha), at which harm is taken for shown."""
@@ -106,17 +201,6 @@ class View:
         return log_e_sample_ratio(self.evidence.exposure)
 
     @cached_property
-    def proofs(self) -> dict[str, Proof | None]:
-        """Non-inferiority of each proving guard; None where there is nothing to say."""
-        return {g.metric: self._proof(g) for g in self.rollout.plan.guards if g.role == "prove"}
-
-    def _proof(self, guard: Guard) -> Proof | None:
-        found = self.guard_evidence[guard.metric]
-        if ev.METRICS[guard.metric].silent is False and found.candidate_events + found.stable_events == 0:
-            return None  # silence from an app that may never have sent any feedback proves nothing
-        return non_inferiority(found.tallies, margin_ratio=guard.margin_ratio, margin_abs=guard.margin_abs)
-
-    @cached_property
     def distrusted(self) -> bool:
         """Whether the arms' sizes do not fit the split, so that no proof is to be trusted."""
         return self.rollout.phase is Phase.CANARY and self.log_e_sample_ratio >= math.log(SAMPLE_RATIO_AT_E)
@@ -124,13 +208,13 @@ class View:
     @cached_property
     def look(self) -> Look | None:
         """The look that is due now, taken; None when none is due, or when it could prove nothing: it then stays due."""
-        due = next_look_at(self.rollout)
-        if self.rollout.phase is not Phase.CANARY or due is None or self.now.timestamp() < due or self.distrusted:
+        due_in = look_in_s(self.rollout, self.now)
+        if self.rollout.phase is not Phase.CANARY or due_in is None or due_in > 0.0 or self.distrusted or self.failed:
             return None
         if not self.proofs or not all(self._has_news(metric, proof) for metric, proof in self.proofs.items()):
             return None
         taken = tuple(self._look_at(metric, proof) for metric, proof in self.proofs.items())
-        return Look(number=len(self.rollout.looks) + 1, at=self.now, guards=taken)
+        return Look(number=len(self.rollout.looks) + 1, at=self.now, watched_s=self.rollout.watched_s or 0.0, guards=taken)
 
     def _has_news(self, metric: str, proof: Proof | None) -> bool:
         """Whether a look could prove this guard: without more information than at the last one, `boundaries` gives it no alpha to spend."""
@@ -144,7 +228,7 @@ class View:
         before = self._informed(metric)
         if proof is None:
             return LookAt(metric=metric, z=None, boundary=None, information=before[-1] if before else 0.0)
-        boundary = boundaries(self.rollout.plan.alpha, [*before, proof.information], PLANNED_LOOKS)[-1]
+        boundary = boundaries(self.rollout.plan.alpha, [*before, proof.information], planned_looks(self.rollout.plan))[-1]
         return LookAt(metric=metric, z=proof.z, boundary=boundary if math.isfinite(boundary) else None, information=proof.information)
 
     @property
@@ -153,14 +237,15 @@ class View:
         return self.rollout.proved or (self.look is not None and self.look.proved)
 
 
-def next_look_at(rollout: Rollout) -> float | None:
-    """When the next look is due, as a POSIX time; None before the canary, after the last look, and once proved.
+def look_in_s(rollout: Rollout, now: datetime) -> float | None:
+    """Seconds to serve until the next look, 0 or less when it is due; None before the canary, after the last look, and once proved.
 
     A look that came late moves the later ones: a look without new information would waste its share of alpha.
     """
-    if rollout.canary_at is None or len(rollout.looks) >= PLANNED_LOOKS or rollout.proved:
+    if rollout.canary_at is None or len(rollout.looks) >= planned_looks(rollout.plan) or rollout.proved:
         return None
     first = rollout.plan.canary.steps[0].at_least
     if not rollout.looks:
-        return rollout.canary_at.timestamp() + first
-    return rollout.looks[-1].at.timestamp() + first / 2
+        return first - canary_served_s(rollout, now)
+    last = rollout.looks[-1]
+    return first / 2 - since_s(rollout, now, last.at, last.watched_s)

@@ -1,4 +1,4 @@
-"""`status`, `explain`, `verify` and the verbs: hold, resume, approve, promote, abort, rollback."""
+"""`status`, `explain`, `verify` and the verbs: hold, resume, approve, promote, abort, rollback; and `aa`."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def status(arguments: Namespace) -> int:
     with closing(place.open_store(arguments)) as store:
         revision, flags = store.state.revision(), store.state.flags()
         rollouts, gateways = store.state.rollouts(), store.state.gateways()
-        stale = list(Staleness(store).found(now))
+        stale, unmatched = list(Staleness(store).found(now)), store.state.unmatched_feedback()
     if arguments.json:
         found = {one.route: {"digest": one.digest, "owner": one.owner, "why": one.why} for one in stale}
-        print(json.dumps({**summary(revision, flags, rollouts, gateways), "stale_baselines": found}))
+        print(json.dumps({**summary(revision, flags, rollouts, gateways), "stale_baselines": found, "unmatched_feedback": unmatched}))
         return Exit.PASS
     for name, flag in sorted(flags.items()):
         split = f"  {100 * flag.split:g} % on {flag.candidate.model}" if flag.candidate and flag.split else ""
@@ -71,6 +71,8 @@ def status(arguments: Namespace) -> int:
         print(visible(headline(rollout, now), one_line=True))
     for one in stale:
         print(visible(one.sentence, one_line=True))
+    if unmatched:
+        print(f"feedback about no recorded answer or session: {unmatched}; it counts for no arm")
     for gateway in gateways:
         print(describe_gateway(gateway, revision, now))
     if not gateways:
@@ -84,27 +86,34 @@ def explain(arguments: Namespace) -> int:
 
     from detent import evidence as ev
     from detent.baseline import stale_of
-    from detent.controller import baseline_of, load_evidence, load_layers
-    from detent.explain import as_json
+    from detent.controller import baseline_of, load_evidence, load_layers, reports_of, segments_of
+    from detent.explain import Beside, as_json
     from detent.explain import explain as sentences
     from detent.terms import Phase
     from detent.visible import visible
 
+    now = place.now()
     with closing(place.open_store(arguments)) as store:
         rollout = find(store, arguments.rollout)
         waits = rollout.phase in (Phase.PROPOSED, Phase.BASELINE)
-        stale = stale_of(store, rollout.route, rollout.plan.baseline, place.now()) if waits else ()
+        stale = stale_of(store, rollout.route, rollout.plan.baseline, now) if waits else ()
         evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale))
-        baseline = None if rollout.phase is Phase.PROPOSED else baseline_of(store, rollout, stale=stale)
+        baseline = None if rollout.phase is Phase.PROPOSED or rollout.aa else baseline_of(store, rollout, stale=stale)
         pairs = store.state.pairs(rollout.id)
         decisions = [decision for decision, _ in store.state.decisions(rollout.id)]
+        people = [(row.at, row.by, row.what) for row in reversed(store.state.audit(None, rollout=rollout.id)) if row.by != "detent"]
+        beside = Beside(people=people)
+        if rollout.canary_at:
+            before = store.journal.before(rollout)
+            beside = Beside(segments=segments_of(store, rollout), reports=reports_of(store, rollout), before=before, people=people)
     if pairs:
         evidence = replace(evidence, shadow=ev.shadow_evidence(pairs))
     if arguments.json:
-        print(json.dumps(as_json(rollout, evidence, baseline, decisions)))
+        print(json.dumps(as_json(rollout, evidence, baseline, decisions, now, beside=beside)))
     else:
         # What people and providers wrote (reasons, names, outputs) is text here, and no terminal obeys it.
-        print("\n".join(visible(line, one_line=True) for line in sentences(rollout, evidence, baseline, decisions, place.now())))
+        told = sentences(rollout, evidence, baseline, decisions, now, beside=beside)
+        print("\n".join(visible(line, one_line=True) for line in told))
     return Exit.PASS
 
 
@@ -179,9 +188,14 @@ def verify(arguments: Namespace) -> int:
     return Exit.PASS if live else Exit.INCONCLUSIVE
 
 
+FINISHED = "finished on your word"
+"""What a promotion in soak does: the candidate is the pin."""
+
+
 def _verb(verb: str, done: str) -> Callable[[Namespace], int]:
     def run(arguments: Namespace) -> int:
         from detent.controller import act
+        from detent.terms import Phase
 
         with closing(place.open_store(arguments)) as store:
             rollout = find(store, arguments.rollout)
@@ -193,7 +207,9 @@ def _verb(verb: str, done: str) -> Callable[[Namespace], int]:
         if arguments.json:
             print(json.dumps({"rollout": moved.id, "phase": moved.phase, "reason": moved.reason, "gateways": acks, "patch": patch}))
             return heard
-        print(f"{moved.id}: {done}; phase {moved.phase}")
+        of = f"{moved.approved[-1]} of route {moved.route} " if verb == "approve" else ""
+        said = FINISHED if moved.phase is Phase.DONE else f"{of}{done}"
+        print(f"{moved.id}: {said}; phase {moved.phase}")
         for ack in acks or []:
             said = f"serves it after {ack['ms']:.0f} ms" if ack["ms"] is not None else "HAS NOT ANSWERED"
             print(f"  gateway {ack['gateway']} on {ack['address']} {said}")
@@ -204,6 +220,27 @@ def _verb(verb: str, done: str) -> Callable[[Namespace], int]:
         return heard
 
     return run
+
+
+def aa(arguments: Namespace) -> int:
+    """Open a canary of a route's version against itself."""
+    from detent.controller import open_aa
+
+    with closing(place.open_store(arguments)) as store:
+        rollout = open_aa(
+            store,
+            arguments.route,
+            by=place.who(arguments),
+            why=arguments.why,
+            now=place.now(),
+            rollout_id=place.new_rollout_id(),
+            salt=place.new_salt(),
+        )
+    if arguments.json:
+        print(json.dumps({"rollout": rollout.id, "phase": rollout.phase, "version": str(rollout.stable), "split": rollout.split}))
+    else:
+        print(f"{rollout.id}: {rollout.stable} against itself on {100 * rollout.split:g} % of units; every alarm is a false one")
+    return Exit.PASS
 
 
 def _acknowledged(store: Store, route: str) -> list[dict[str, Any]]:
@@ -242,7 +279,7 @@ def _settled(arguments: Namespace, rollouts: Iterable[Rollout]) -> str:
     except DetentError as error:
         print(f"detent: no patch for the pin file: {error}", file=sys.stderr)
         return ""
-    for rollout in {r.route: r for r in sorted(rollouts, key=lambda r: r.opened_at)}.values():
+    for rollout in {r.route: r for r in sorted(rollouts, key=lambda r: r.opened_at) if not r.aa}.values():
         try:
             settled = settle(settled, rollout)
         except DetentError as error:
@@ -274,10 +311,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="resume", says="take a human's hold back", group=GROUP, run=_verb("resume", "resumed"), options=SAID),
     Command(
         name="promote",
-        says="promote without proof, on your word; recorded as unproved",
+        says="promote without proof, or finish a soak that is held, on your word; recorded as such",
         group=GROUP,
         run=_verb("promote", "promoted, recorded as unproved"),
         options=SAID,
+    ),
+    Command(
+        name="aa",
+        says="open a canary of a route's version against itself, to see that nothing is alarmed at",
+        group=GROUP,
+        run=aa,
+        options=(place.ROUTE, place.BY, place.WHY, *place.PLACE, place.JSON),
     ),
     Command(name="abort", says="end a rollout; stable serves", group=GROUP, run=_verb("abort", "aborted"), options=SAID),
     Command(

@@ -147,7 +147,7 @@ _PORT = option("--port", says="where to listen on 127.0.0.1; 0, the default, tak
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="sim provider",
-        says="serve simulated versions, OpenAI and Anthropic alike; three of them are bumps of the first",
+        says="serve simulated versions, OpenAI and Anthropic alike: a stable one, bumps of it, and ones with one harm each",
         group="simulation",
         run=provider,
         options=(_PORT, option("--seed", says="seed of all noise (default 1)", type=int, default=1)),

@@ -30,6 +30,9 @@ from detent.terms import FlagSet, Phase, Rollout
 KEEPER_S = 0.1
 """Longest time between two evaluations of all open rollouts."""
 
+KEEPER_BATCHES = 10
+"""How many batches of a backlog are counted before it is decided again over what was counted so far."""
+
 WORKER_S = 0.2
 
 REST_S = 60.0
@@ -74,7 +77,7 @@ class Repeating:
             self._step()
             self._failing.pop(self._name, None)
         except Exception as error:  # noqa: BLE001 a loop that keeps watch must outlive every single failure
-            said = error.message if isinstance(error, DetentError) else f"{type(error).__name__}: {error}"
+            said = _said(error)
             if said not in list(self._failing.values()):
                 self._say(f"detent {self._name}: {said}; trying again")
             self._failing[self._name] = said
@@ -83,6 +86,12 @@ class Repeating:
         while not self._ending.is_set():
             self.once()
             self._ending.wait(self._every_s)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(dict.fromkeys(_said(one) for one in error.exceptions))
+    return error.message if isinstance(error, DetentError) else f"{type(error).__name__}: {error}"
 
 
 def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event, say: Callable[[str], None]) -> list[Repeating]:
@@ -118,13 +127,31 @@ class Keeper:
         self._on_decision = on_decision
 
     def step(self) -> None:
-        """One pass. A gateway of this host that was killed is off the list of live ones once its spool is read."""
+        """One pass: what can be read is counted, and then it is decided, also where nothing could be read.
+
+        What was counted before may say harm already, and neither a full disk nor a long backlog may keep it from being heard. Raises what
+        went wrong, after both.
+        """
+        failed: list[Exception] = []
+        for part in (self._ingest, self._decide):
+            try:
+                part()
+            except Exception as error:  # noqa: BLE001 raised again below
+                failed.append(error)
+        if len(failed) > 1:
+            raise ExceptionGroup("neither counted nor decided", failed)
+        if failed:
+            raise failed[0]
+
+    def _ingest(self) -> None:
+        """A gateway of this host that was killed is off the list of live ones once its spool is read."""
         dead = self._dead()
-        self._ingester.run_once()
-        if dead:
+        if self._ingester.run_once(most_batches=KEEPER_BATCHES).drained and dead:
             for gateway in self._state.gateways():
                 if gateway.gateway in dead:
                     self._state.forget_gateway(gateway.gateway)
+
+    def _decide(self) -> None:
         for decision in self._controller.run_once():
             self._on_decision(f"{decision.rollout}: {describe(decision)}")
 
