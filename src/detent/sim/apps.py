@@ -1,7 +1,7 @@
-"""The three apps whose sessions are the traffic: how they open, answer tool calls, go on, and when their users have had enough.
+"""The apps whose sessions are the traffic: how they open, answer tool calls, go on, and when their users have had enough.
 
 An app knows its own tools and messages; what it is served by is an argument. The messages are plain dictionaries in the shape of the
-SDK that the app uses: OpenAI's for `support` and `invoices`, Anthropic's for `agent`.
+SDK that the app uses: OpenAI's for `support`, `invoices` and `desk`, Anthropic's for `agent`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from random import Random
 from typing import Any, Protocol
 
 from detent.sim import scenarios
-from detent.sim.scenarios import AGENT, CITIES, INVOICES, SUPPORT
+from detent.sim.scenarios import AGENT, CITIES, DESK, INVOICES, SUPPORT
 from detent.terms import ToolCall
 
 PATIENCE = 6  # model calls that a user waits for in one turn
 UNHAPPY = {"support": 0.08, "invoices": 0.05, "agent": 0.05}  # share of sessions ending in each kind of bad feedback, whatever the version
+PRAISING = 0.2  # share of the desk's pleased users who say so
 
 Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the app got of one model call."""
+    """What the app got of one model call; `id` is the gateway's for this answer, empty where the client does not tell it."""
 
     text: str
     calls: tuple[ToolCall, ...] = ()
+    id: str = ""
 
 
 class Ask(Protocol):
@@ -48,10 +50,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a conversation ended: whether the user gave up in it, and how many JSON answers the app could not read."""
+    """How a conversation ended: whether the user gave up in it, and how many JSON answers the app could not read.
+
+    `liked` is the thumb that the user pressed, None for none; `done` whether the app saw the task done.
+    """
 
     gave_up: bool = False
     unreadable: int = 0
+    liked: bool | None = None
+    done: bool = False
 
 
 def _readable(text: str) -> bool:
@@ -67,6 +74,8 @@ def _use(tool: str, arguments: str) -> str:
     given = json.loads(arguments)
     if tool == "lookup_order":
         return scenarios.lookup_order(given["order_id"])
+    if tool in scenarios.DESK_STEPS:
+        return scenarios.at_the_desk(tool, given["parcel"])
     if tool == "search_flights":
         return scenarios.search_flights(given["from"], given["to"], given["date"])
     return scenarios.book(given["flight"])
@@ -125,6 +134,29 @@ async def invoices(session: Session) -> Ending:
     return Ending(unreadable=unreadable)
 
 
+# ── desk: OpenAI's messages, and users who say what they think ──────────────────────────────────────────────────────
+
+
+async def desk(session: Session) -> Ending:
+    """One or two parcels, then a summary by a schema. The last answer decides what the user thinks, and whether the task is done."""
+    random = session.random
+    messages: Messages = [{"role": "system", "content": DESK.system}]
+    eta = ""
+    for _ in range(1 + (random.random() < 0.3)):
+        parcel = f"{random.choice('ABCDEFGHKMNP')}{random.choice('QRSTVWXYZ')}-{random.randrange(10_000, 100_000)}"
+        eta = json.loads(scenarios.at_the_desk(scenarios.DESK_STEPS[0], parcel))["eta"]
+        messages.append({"role": "user", "content": f"When does {parcel} come? Note that a neighbour may take it."})
+        if not await _openai_turn(session, messages):
+            return Ending(gave_up=True, liked=False)
+        await session.think()
+    answer = messages[-1]["content"]
+    messages.append({"role": "user", "content": "Sum the last parcel up as JSON with the keys parcel, status and eta."})
+    said = await session.ask(messages, json_asked=True)
+    unreadable = 0 if _readable(said.text) else 1
+    liked = (True if random.random() < PRAISING else None) if eta in answer else False
+    return Ending(unreadable=unreadable, liked=liked, done="noted" in answer)
+
+
 # ── agent: Anthropic's messages ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -161,4 +193,9 @@ async def _anthropic_turn(session: Session, messages: Messages) -> bool:
     return False
 
 
-APPS: dict[str, Callable[[Session], Awaitable[Ending]]] = {SUPPORT.name: support, INVOICES.name: invoices, AGENT.name: agent}
+APPS: dict[str, Callable[[Session], Awaitable[Ending]]] = {
+    SUPPORT.name: support,
+    INVOICES.name: invoices,
+    AGENT.name: agent,
+    DESK.name: desk,
+}

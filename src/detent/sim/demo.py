@@ -31,11 +31,11 @@ from detent import diff
 from detent.baseline import freeze
 from detent.controller import apply, baseline_of
 from detent.errors import CouldNotRun, Exit
+from detent.guarding import describe_rate
 from detent.manifest import read
 from detent.patch import propose, settle, unified
 from detent.store import Store, open_store
 from detent.terms import BaselineEvidence, Decision, Phase, Rollout
-from detent.view import describe_rate
 from detent.visible import visible
 
 STABLE = "atlas-2026-03-01"

@@ -21,7 +21,7 @@ import uvicorn
 
 from detent import wire
 from detent.errors import CouldNotRun, InvalidInput
-from detent.sim import versions
+from detent.sim import desk, versions
 from detent.sim.versions import Fault
 from detent.terms import Answer, Dialect, Endpoint, Head
 
@@ -48,16 +48,18 @@ def simulated(seed: int) -> Answerer:
     return reply
 
 
-def quick(seed: int) -> Callable[[], float]:
-    """Seconds until the first byte of an answer: 2 to 8 ms."""
+def quick(seed: int) -> Callable[[str], float]:
+    """Seconds until the first byte of a version's answer: 2 to 8 ms; of the desk's versions what `desk` says."""
     random = Random(seed)  # noqa: S311
-    return lambda: 0.002 + 0.006 * random.random()
+    return lambda version: (
+        desk.seconds(version, lambda purpose: random.random()) if version in desk.TRAITS else 0.002 + 0.006 * random.random()
+    )
 
 
 class Provider:
     """A bare ASGI app. `requests` counts what was asked for, by the model name as sent; `GET /sim/requests` shows it."""
 
-    def __init__(self, answer: Answerer, models: Sequence[str], *, delay: Callable[[], float] | None = None) -> None:
+    def __init__(self, answer: Answerer, models: Sequence[str], *, delay: Callable[[str], float] | None = None) -> None:
         self.requests: Counter[str] = Counter()
         self._answer = answer
         self._models = tuple(models)
@@ -92,7 +94,7 @@ class Provider:
         self.requests[head.model] += 1
         said = self._answer(endpoint, head, body)
         if self._delay is not None:
-            await asyncio.sleep(self._delay())
+            await asyncio.sleep(self._delay(head.model))
         if isinstance(said, Fault):
             await self._fault(endpoint.dialect, said, send)
             return

@@ -79,9 +79,7 @@ def _given(app: Scenario, messages: Messages, json_asked: bool) -> dict[str, Any
         return {"system": app.system, "max_tokens": 1024, "tools": tools, "messages": list(messages)}
     given: dict[str, Any] = {"messages": list(messages)}
     if app.tools:
-        given["tools"] = [
-            {"type": "function", "function": {"name": t.name, "description": t.says, "parameters": t.schema}} for t in app.tools
-        ]
+        given["tools"] = app.openai_tools
     if json_asked:
-        given["response_format"] = {"type": "json_object"}
+        given["response_format"] = app.response_format
     return given

@@ -45,13 +45,26 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One app: the endpoint that it calls, its system prompt and its tools."""
+    """One app: the endpoint that it calls, its system prompt, its tools, and the JSON schema of what it asks for as JSON (None: any)."""
 
     name: str
     says: str
     endpoint: Endpoint
     system: str
     tools: tuple[Tool, ...] = ()
+    schema: dict[str, Any] | None = None
+
+    @property
+    def openai_tools(self) -> list[dict[str, Any]]:
+        """The tools as an OpenAI request offers them."""
+        return [{"type": "function", "function": {"name": t.name, "description": t.says, "parameters": t.schema}} for t in self.tools]
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """How an OpenAI request asks for JSON."""
+        if self.schema is None:
+            return {"type": "json_object"}
+        return {"type": "json_schema", "json_schema": {"name": self.name, "strict": True, "schema": self.schema}}
 
 
 SUPPORT = Scenario(
@@ -81,7 +94,24 @@ AGENT = Scenario(
     ),
 )
 
-SCENARIOS: dict[str, Scenario] = {s.name: s for s in (SUPPORT, INVOICES, AGENT)}
+DESK_STEPS = ("find_parcel", "track_van", "check_address", "ask_depot")
+"""The tools of the parcel desk. The first is all that an answer takes."""
+
+DESK = Scenario(
+    name="desk",
+    says="a parcel desk with tools and a summary by a schema, whose users say what they think (OpenAI SDK)",
+    endpoint=Endpoint.OPENAI_CHAT,
+    system="You are the parcel desk of Fernhill Post. Find a parcel before you speak of it, say when it comes, and note what is asked.",
+    tools=tuple(Tool(name=name, says=f"{name.replace('_', ' ')} for a parcel.", parameters=("parcel",)) for name in DESK_STEPS),
+    schema={
+        "type": "object",
+        "properties": {key: {"type": "string"} for key in ("parcel", "status", "eta")},
+        "required": ["parcel", "status", "eta"],
+        "additionalProperties": False,
+    },
+)
+
+SCENARIOS: dict[str, Scenario] = {s.name: s for s in (SUPPORT, INVOICES, AGENT, DESK)}
 
 
 def scenario_of(prompt: Prompt) -> str | None:
@@ -100,6 +130,14 @@ def lookup_order(order: str) -> str:
     """What the shop's own system says of an order, as JSON text."""
     eta = f"2026-{1 + int(share(order, 'month') * 12):02d}-{1 + int(share(order, 'day') * 28):02d}"
     return json.dumps({"order": order, "status": pick(_STATUSES, order, "status"), "eta": eta})
+
+
+def at_the_desk(tool: str, parcel: str) -> str:
+    """What a tool of the parcel desk says of a parcel, as JSON text."""
+    if tool != DESK_STEPS[0]:
+        return json.dumps({"parcel": parcel, tool: "no news"})
+    eta = f"2026-{1 + int(share(parcel, 'month') * 12):02d}-{1 + int(share(parcel, 'day') * 28):02d}"
+    return json.dumps({"parcel": parcel, "status": pick(_STATUSES, parcel, "status"), "eta": eta})
 
 
 def search_flights(origin: str, to: str, date: str) -> str:

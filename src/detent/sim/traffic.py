@@ -1,6 +1,6 @@
 """Traffic from the official SDKs: a closed loop of sessions with users, several turns, tools, streams and feedback.
 
-One SDK client is shared by all sessions of a gateway; sessions and users are named in the headers of each call. Sessions are drawn from
+One client is shared by all sessions of a gateway; sessions and users are named in the headers of each call. Sessions are drawn from
 `seed` and their number, so a run with the same seed asks the same openings in the same order.
 """
 
@@ -11,7 +11,8 @@ import itertools
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random, SystemRandom
@@ -21,7 +22,8 @@ from typing import Any, Protocol
 import aiohttp
 
 from detent.errors import CouldNotRun, InvalidInput
-from detent.sim.apps import APPS, UNHAPPY, Messages, Said, Session
+from detent.sim.apps import APPS, UNHAPPY, Ending, Messages, Said, Session
+from detent.sim.lean import IDLE_S
 from detent.sim.scenarios import SCENARIOS, Scenario
 from detent.terms import Endpoint, ToolCall
 
@@ -70,12 +72,12 @@ class OpenAIClient:
         self.failures: tuple[type[Exception], ...] = (openai.APIError, httpx2.HTTPError, json.JSONDecodeError)
         self._sdk = openai.AsyncOpenAI(base_url=f"{gateway}/v1", api_key="simulated", max_retries=2, timeout=30)
         self._create: Any = self._sdk.chat.completions.create
-        tools = [{"type": "function", "function": {"name": t.name, "description": t.says, "parameters": t.schema}} for t in scenario.tools]
-        self._given: dict[str, Any] = {"model": route} | ({"tools": tools} if tools else {})
+        self._response_format = scenario.response_format
+        self._given: dict[str, Any] = {"model": route} | ({"tools": scenario.openai_tools} if scenario.tools else {})
 
     async def ask(self, messages: Messages, headers: Mapping[str, str], *, json_asked: bool, stream: bool) -> Said:
         """One chat completion."""
-        given = self._given | ({"response_format": {"type": "json_object"}} if json_asked else {})
+        given = self._given | ({"response_format": self._response_format} if json_asked else {})
         if stream:
             return await self._streamed(await self._create(messages=messages, stream=True, extra_headers=headers, **given))
         message = (await self._create(messages=messages, extra_headers=headers, **given)).choices[0].message
@@ -183,41 +185,67 @@ class _Crowd:
     async def session(self, number: int) -> None:
         """One session, and its feedback. Users come back: two sessions in a row are the same user's."""
         random = Random(f"{self._name}/{number}")  # noqa: S311 - a simulation
-        abandons, frowns = (random.random() < UNHAPPY[self._scenario.name] for _ in range(2))
+        unhappy = UNHAPPY.get(self._scenario.name)
+        abandons, frowns = (random.random() < (unhappy or 0.0) for _ in range(2))
         gateway, client = self._clients[number % len(self._clients)]
         ident = f"{self._name}-s{number}"
         headers = {"x-detent-session-id": ident, "x-detent-user-id": f"{self._name}-u{number // 2}"}
-        ask = partial(self._ask, client, headers, random)
+        answers: list[str] = []
+        ask = partial(self._ask, client, headers, random, answers)
+        ending = Ending()
         try:
             ending = await APPS[self._scenario.name](Session(random, ask, lambda: asyncio.sleep(0.01 + 0.04 * random.random())))
         except client.failures as failed:
             self.counts.errors[type(failed).__name__] += 1
         else:
             self.counts.unreadable += ending.unreadable
-            abandons, frowns = abandons or ending.gave_up, frowns or ending.gave_up
+            abandons, frowns = abandons or ending.gave_up, frowns or ending.gave_up or ending.liked is False
         self.counts.sessions += 1
         self.counts.abandoned += abandons
         self.counts.thumbs_down += frowns
-        await self._feedback(gateway, ident, {"abandoned": abandons, "thumbs_down": frowns})
+        if unhappy is None:
+            rows = list(_said(ident, answers, ending))
+        else:
+            values = {"abandoned": abandons, "thumbs_down": frowns}
+            rows = [{"id": f"{ident}-{metric}", "session_id": ident, "metric": metric, "value": v} for metric, v in values.items()]
+        if rows:
+            await self._feedback(gateway, rows)
 
     async def _ask(
-        self, client: Client, headers: Mapping[str, str], random: Random, messages: Messages, *, json_asked: bool = False
+        self,
+        client: Client,
+        headers: Mapping[str, str],
+        random: Random,
+        answers: list[str],
+        messages: Messages,
+        *,
+        json_asked: bool = False,
     ) -> Said:
         self.counts.calls += 1
         began = time.perf_counter()
         try:
-            return await client.ask(messages, headers, json_asked=json_asked, stream=random.random() < STREAMED)
+            said = await client.ask(messages, headers, json_asked=json_asked, stream=random.random() < STREAMED)
         finally:
             self.counts.latencies.append(time.perf_counter() - began)
+        answers.append(said.id)
+        return said
 
-    async def _feedback(self, gateway: str, session: str, values: Mapping[str, bool]) -> None:
-        rows = [{"id": f"{session}-{metric}", "session_id": session, "metric": metric, "value": v} for metric, v in values.items()]
+    async def _feedback(self, gateway: str, rows: list[dict[str, Any]]) -> None:
         try:
             async with self._http.post(f"{gateway}/detent/v1/feedback", json=rows) as answer:
                 taken = answer.status == 202
         except (aiohttp.ClientError, TimeoutError):
             taken = False
         self.counts.feedback_failed += not taken
+
+
+def _said(session: str, answers: list[str], ending: Ending) -> Iterator[dict[str, Any]]:
+    """What an app says that has a thumb to press and knows when a task is done: nothing, where there is nothing to say."""
+    if ending.liked is not None:
+        about = {"request_id": answers[-1]} if answers and answers[-1] else {"session_id": session}
+        yield {"id": f"{session}-thumbs", **about, "metric": "thumbs", "value": ending.liked}
+    if ending.done:
+        yield {"id": f"{session}-done", "session_id": session, "metric": "task_done", "value": True}
 
 
 async def run(
@@ -228,15 +256,18 @@ async def run(
     sessions: int | None = None,
     seconds: float | None = None,
     concurrency: int = 8,
-    seed: int | None = None,
+    seed: int | str | None = None,
     stop: asyncio.Event | None = None,
     on_session: Callable[[int, int], None] | None = None,
+    client: Callable[[str, str, Scenario], Client] | None = None,
+    turns: AbstractAsyncContextManager[Any] | None = None,
 ) -> Summary:
     """Run `concurrency` sessions at a time until `sessions` have ended, `seconds` have passed or `stop` is set; begun ones are finished.
 
     Gateways take turns by session. Without a seed the names of sessions and users are new in every run, so that no unit is met twice.
-    `on_session` hears of sessions and calls so far. Raises InvalidInput for an unknown scenario or no gateway, CouldNotRun if an SDK
-    is missing.
+    `on_session` hears of sessions and calls so far. `client` makes other clients than the SDKs' (gateway, route, scenario); several runs at
+    once share the machine by `turns`, entered for each session. Raises InvalidInput for an unknown scenario or no gateway, CouldNotRun if
+    an SDK is missing.
     """
     known = SCENARIOS.get(scenario)
     if known is None:
@@ -244,7 +275,8 @@ async def run(
     if not gateways:
         raise InvalidInput("no gateway given", hint="--gateway http://127.0.0.1:8700")
     try:
-        clients = [(g.rstrip("/"), _CLIENTS[known.endpoint](g.rstrip("/"), route, known)) for g in gateways]
+        make = client or _CLIENTS[known.endpoint]
+        clients = [(g.rstrip("/"), make(g.rstrip("/"), route, known)) for g in gateways]
     except ModuleNotFoundError as missing:
         message = f"the traffic needs the official SDKs, and one is missing: `{missing.name}`"
         raise CouldNotRun(message, hint="pip install 'detent[demo]'") from missing
@@ -252,19 +284,25 @@ async def run(
     began = time.monotonic()
     numbers = itertools.count() if sessions is None else iter(range(sessions))
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S)
+    async with AsyncExitStack() as stack:
+        for _, made in clients:
+            stack.push_async_callback(made.close)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)))
         crowd = _Crowd(clients, known, name, http)
 
         async def one_after_the_other() -> None:
             for number in numbers:
                 if (stop is not None and stop.is_set()) or (seconds is not None and time.monotonic() - began >= seconds):
                     return
-                await crowd.session(number)
+                async with turns or nullcontext():
+                    if stop is not None and stop.is_set():
+                        return
+                    await crowd.session(number)
                 if on_session is not None:
                     on_session(crowd.counts.sessions, crowd.counts.calls)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(one_after_the_other())
-        await asyncio.gather(*(client.close() for _, client in clients))
     return crowd.counts.summary(time.monotonic() - began)

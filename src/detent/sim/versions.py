@@ -1,23 +1,22 @@
 """How the simulated versions behave: a pure function of version, prompt and randomness.
 
-Four versions are served. `atlas-2026-03-01` is the one that everybody runs; the others are its "minor" bumps: one honest, one that
-is better on average and breaks the format of some answers, one that goes wrong only on its own history. None of them knows of routes
-or rollouts.
+Four versions tell the demo. `atlas-2026-03-01` is the one that everybody runs; the others are its "minor" bumps: one honest, one that
+is better on average and breaks the format of some answers, one that goes wrong only on its own history. Those of `desk` do one harm each.
+None of them knows of routes or rollouts.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
+from detent.sim import desk
+from detent.sim.desk import Draw
+from detent.sim.histories import call, call_id, called_before, last_result, size, tokens, turn_of
 from detent.sim.scenarios import enclosed, read_invoice, scenario_of, share
 from detent.terms import Answer, Message, Prompt, ToolCall, Usage
-
-Draw = Callable[[str], float]
-"""A fresh number in [0, 1) for a purpose; each call of `answer` asks at most once for each purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,9 @@ VERSIONS: dict[str, About] = {
     HONEST: About("answers as the approved version does", "fp_a40271be02"),
     RESHAPING: About("reads invoices better, and damages the format of some", "fp_a5149e6c14"),
     REPEATING: About("repeats tool calls, on its own history only", "fp_a6204d7720"),
-}
+} | {name: About(traits.says, f"fp_{name.removeprefix('atlas-').replace('-', '')}") for name, traits in desk.TRAITS.items()}
 
-OVERLOADED = 0.010  # share of support calls answered 503
+OVERLOADED = 0.010  # share of calls of support and desk that are answered 503
 BROKEN_JSON = 0.020  # share of support summaries that are no JSON
 MISREADS = {STABLE: 0.12, RESHAPING: 0.03}  # share of invoices that a version misreads; versions not named here read like stable
 MISREAD_CALLS = 0.95  # of the calls with such an invoice
@@ -75,87 +74,33 @@ def answer(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
 
 
 def _usage(prompt: Prompt, said: Answer) -> Usage:
-    asked = len(prompt.system) + sum(len(t) for t in prompt.tools) + sum(_size(m.text, m.tool_calls) for m in prompt.messages)
-    return Usage(input=asked // 4 + 8, cached=0, output=_size(said.text, said.tool_calls) // 4 + 1)
-
-
-def _size(text: str, calls: Iterable[ToolCall]) -> int:
-    return len(text) + sum(len(c.name) + len(c.arguments) for c in calls)
+    asked = len(prompt.system) + sum(len(t) for t in prompt.tools) + sum(size(m.text, m.tool_calls) for m in prompt.messages)
+    thought = said.usage.reasoning or 0
+    return Usage(input=asked // 4 + 8, cached=0, output=tokens(size(said.text, said.tool_calls)) + thought, reasoning=said.usage.reasoning)
 
 
 def _echo(version: str, prompt: Prompt, draw: Draw) -> Answer:
     """To a prompt of no scenario."""
-    asked, _ = _turn(prompt)
+    asked, _ = turn_of(prompt)
     return Answer(text=f"You asked: {asked.text.strip()[:200]}" if asked else "Go on.")
-
-
-# ── reading a history ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _turn(prompt: Prompt) -> tuple[Message | None, tuple[Message, ...]]:
-    """The user message that opened the current turn, and what followed it."""
-    for at in range(len(prompt.messages) - 1, -1, -1):
-        message = prompt.messages[at]
-        if message.role == "user" and message.tool_result_for is None:
-            return message, prompt.messages[at + 1 :]
-    return None, prompt.messages
-
-
-def _last_result(messages: Iterable[Message]) -> dict[str, object]:
-    """The last tool result that is a JSON object; empty without one."""
-    for message in reversed(tuple(messages)):
-        if message.tool_result_for is None:
-            continue
-        try:
-            found = json.loads(message.text)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _call(version: str, prompt: Prompt, prefix: str, name: str, **arguments: str) -> Answer:
-    return Answer(tool_calls=(ToolCall(prefix + _call_id(version, prompt.messages), name, json.dumps(arguments)),))
-
-
-def _call_id(version: str, before: Iterable[Message]) -> str:
-    """Every version makes its ids by its own scheme: a digest of its name and the messages so far."""
-    digest = blake2b(version.encode(), digest_size=12)
-    for message in before:
-        _fold(digest, message)
-    return digest.hexdigest()
-
-
-def _fold(digest: blake2b, message: Message) -> None:
-    digest.update("\x1f".join((message.role, message.text, *(c.id for c in message.tool_calls), "\x1e")).encode())
-
-
-def _called_before(version: str, prompt: Prompt, upto: int) -> bool:
-    """Whether one of the first `upto` messages holds a tool call that `version` itself made."""
-    digest = blake2b(version.encode(), digest_size=12)
-    for message in prompt.messages[:upto]:
-        if any(call.id.endswith(digest.hexdigest()) for call in message.tool_calls):
-            return True
-        _fold(digest, message)
-    return False
 
 
 # ── support ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+_BUSY = Fault(503, "The engine is currently overloaded, please try again later.", "overloaded")
 _OPENERS = ("Good news:", "Thanks for waiting.", "I've checked for you.", "Here is what I found:")
 
 
 def _support(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
     if draw("overloaded") < OVERLOADED:
-        return Fault(503, "The engine is currently overloaded, please try again later.", "overloaded")
+        return _BUSY
     if prompt.json_asked:
         return _summary(prompt, draw)
-    asked, since = _turn(prompt)
+    asked, since = turn_of(prompt)
     order = re.search(r"\b[A-Z]{2}-\d{5}\b", asked.text) if asked else None
     if order is not None and not any(m.tool_result_for for m in since):
-        return _call(version, prompt, "call_", "lookup_order", order_id=order[0])
-    known = _last_result(since) or _last_result(prompt.messages)
+        return call(version, prompt, "call_", "lookup_order", order_id=order[0])
+    known = last_result(since) or last_result(prompt.messages)
     if not known:
         return Answer(text="Which order is it? The number starts with two letters.")
     opener = _OPENERS[int(draw("opener") * len(_OPENERS))]
@@ -163,7 +108,7 @@ def _support(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
 
 
 def _summary(prompt: Prompt, draw: Draw) -> Answer:
-    known = _last_result(prompt.messages)
+    known = last_result(prompt.messages)
     text = json.dumps({key: known.get(key) for key in ("order", "status", "eta")})
     if draw("broken") >= BROKEN_JSON:
         return Answer(text=text)
@@ -176,7 +121,7 @@ def _summary(prompt: Prompt, draw: Draw) -> Answer:
 
 
 def _invoices(version: str, prompt: Prompt, draw: Draw) -> Answer:
-    asked, _ = _turn(prompt)
+    asked, _ = turn_of(prompt)
     document = enclosed(asked.text) if asked else None
     if document is None:
         return Answer(text='{"error": "no document"}')
@@ -235,29 +180,29 @@ def _misread_date(printed: str, document: str) -> str:
 
 
 def _agent(version: str, prompt: Prompt, draw: Draw) -> Answer:
-    asked, since = _turn(prompt)
+    asked, since = turn_of(prompt)
     if asked is None:
         return Answer(text="Where would you like to go?")
-    made = [call for message in since for call in message.tool_calls]
+    made = [c for message in since for c in message.tool_calls]
     if not made:
         return _first_step(version, prompt, asked)
     last = made[-1]
     repeated = sum((c.name, c.arguments) == (last.name, last.arguments) for c in made) - 1
-    own = version == REPEATING and _called_before(version, prompt, len(prompt.messages) - len(since) - 1)
+    own = version == REPEATING and called_before(version, prompt, len(prompt.messages) - len(since) - 1)
     if repeated < MOST_REPEATS and draw("repeat") < (REPEATS_OWN if own else REPEATS):
-        return Answer(tool_calls=(ToolCall("toolu_" + _call_id(version, prompt.messages), last.name, last.arguments),))
-    return _report(_last_result(since), draw)
+        return Answer(tool_calls=(ToolCall("toolu_" + call_id(version, prompt.messages), last.name, last.arguments),))
+    return _report(last_result(since), draw)
 
 
 def _first_step(version: str, prompt: Prompt, asked: Message) -> Answer:
     """What a turn begins with: a search, a booking of the cheapest flight found so far, or a question."""
     trip = re.search(r"from (\w+) to (\w+) on (\d{4}-\d\d-\d\d)", asked.text)
     if trip is not None:
-        return _call(version, prompt, "toolu_", "search_flights", **{"from": trip[1], "to": trip[2], "date": trip[3]})
-    cheapest = _cheapest(_last_result(m for m in prompt.messages if '"flights"' in m.text))
+        return call(version, prompt, "toolu_", "search_flights", **{"from": trip[1], "to": trip[2], "date": trip[3]})
+    cheapest = _cheapest(last_result(m for m in prompt.messages if '"flights"' in m.text))
     if cheapest is None:
         return Answer(text="From where to where, and on which day?")
-    return _call(version, prompt, "toolu_", "book", flight=str(cheapest["flight"]))
+    return call(version, prompt, "toolu_", "book", flight=str(cheapest["flight"]))
 
 
 def _cheapest(found: dict[str, object]) -> dict[str, object] | None:
@@ -278,4 +223,16 @@ def _report(known: dict[str, object], draw: Draw) -> Answer:
     return Answer(text=f"Done: {known.get('flight')} is booked, confirmation {known.get('confirmation')}.")
 
 
-_BEHAVIOURS: dict[str, Callable[[str, Prompt, Draw], Answer | Fault]] = {"support": _support, "invoices": _invoices, "agent": _agent}
+# ── desk ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _desk(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
+    return _BUSY if draw("overloaded") < OVERLOADED else desk.answer(version, prompt, draw)
+
+
+_BEHAVIOURS: dict[str, Callable[[str, Prompt, Draw], Answer | Fault]] = {
+    "support": _support,
+    "invoices": _invoices,
+    "agent": _agent,
+    "desk": _desk,
+}
