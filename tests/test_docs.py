@@ -38,7 +38,15 @@ def commands_in(page: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/tutorial/first-rollout.md", "docs/tutorial/exported-logs.md", "docs/how-to/baseline.md", "docs/how-to/judge.md"],
+    [
+        "README.md",
+        "docs/tutorial/first-rollout.md",
+        "docs/tutorial/exported-logs.md",
+        "docs/how-to/baseline.md",
+        "docs/how-to/canary.md",
+        "docs/how-to/feedback.md",
+        "docs/how-to/judge.md",
+    ],
 )
 def test_every_command_in_the_docs_is_understood(page: str) -> None:
     commands = commands_in(page)
