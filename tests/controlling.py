@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from detent.controller import apply
+from detent.controller import Controller, apply
 from detent.proposals import Proposal
 from detent.store import Store
 from detent.store.database import upsert
 from detent.store.schema import exposure_counts, label_counts
-from detent.terms import Arm, Baseline, Case, Endpoint, Pair, Rollout, Run
+from detent.terms import Arm, Baseline, Case, Endpoint, Pair, Phase, Rollout, Run
 from records import T0
 
 PIN, NEXT, OTHER = "atlas-2026-03-01", "atlas-2026-06-01", "atlas-2026-09-01"
@@ -136,3 +136,18 @@ class World:
             with self.store.state._db.write() as c:
                 upsert(c, label_counts, labels, add=("n",))
                 upsert(c, exposure_counts, [seen])
+
+
+def in_the_canary(world: World) -> Controller:
+    """A controller, and a rollout that it has just brought into its canary."""
+    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
+    world.apply(pin_file(chat=NEXT))
+    world.freeze()
+    world.runs()
+    for _ in range(3):
+        controller.run_once()
+    world.pairs()
+    world.later(1)
+    controller.run_once()
+    assert world.rollout().phase is Phase.CANARY
+    return controller

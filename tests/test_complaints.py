@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from canaries import FINE, HARMED, HOUR, PROVED, START, UNBALANCED, counted, in_canary, in_soak, opened, seen
-from controlling import NEXT, World, pin_file
+from controlling import NEXT, World, in_the_canary, pin_file
 from detent.controller import Controller, act
 from detent.decide import decide
 from detent.errors import Refused
@@ -184,17 +184,3 @@ def world(tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'state.db'}")
     yield World(store)
     store.close()
-
-
-def in_the_canary(world: World) -> Controller:
-    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
-    world.apply(pin_file(chat=NEXT))
-    world.freeze()
-    world.runs()
-    for _ in range(3):
-        controller.run_once()
-    world.pairs()
-    world.later(1)
-    controller.run_once()
-    assert world.rollout().phase is Phase.CANARY
-    return controller

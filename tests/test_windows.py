@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from canaries import FINE, HARMED, HOUR, PROVED, in_canary, seen
-from controlling import NEXT, World, pin_file
+from controlling import NEXT, World, in_the_canary, pin_file
 from detent.controller import MOST_GAP_S, Controller, act
 from detent.controller.loop import watch_every_s
 from detent.decide import decide
@@ -91,16 +91,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def canary(world: World) -> Controller:
     """A controller, and `ro_1` at the beginning of its canary: two steps of an hour each, proof enough."""
-    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
-    world.apply(pin_file(chat=NEXT))
-    world.freeze()
-    world.runs()
-    for _ in range(3):
-        controller.run_once()
-    world.pairs()
-    world.later(1)
-    controller.run_once()
-    assert world.rollout().phase is Phase.CANARY
+    controller = in_the_canary(world)
     world.sealed("error", (80, 4000), (720, 36_000))
     world.sealed("tool_retry", (80, 4000), (720, 36_000))
     return controller

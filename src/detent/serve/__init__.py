@@ -2,7 +2,7 @@
 
 main thread        data listener (gateway) and control listener, one event loop
 thread `flags`     watches the store, hands new flags to the gateway (flags.py)
-thread `keeper`    spool -> journal and sums -> decisions (ingest.py, controller.py); `serve` only
+thread `keeper`    spool -> journal and sums -> decisions (ingest.py, controller/); `serve` only
 thread `baseline`  calls of baseline runs (baseline.py); `serve` only
 thread `grader`    scores of shadow pairs (grader.py); `serve` only
 """

@@ -1,10 +1,10 @@
 """The nouns of Detent, in the order in which a request meets them. Read this first.
 
-    app -> gateway -> provider          assign.py, exchange.py, gateway.py
+    app -> gateway -> provider          assign.py, exchange.py, gateway/
              | Intent, Result           store/spool.py
              v
            journal -> evidence -> decision -> flag -> every gateway
-           ingest.py  evidence.py  decide.py  controller.py
+           ingest.py  evidence/  decide.py  controller/
 
 Everything here is a frozen value. Fractions are in [0, 1]; durations are float seconds (`Seconds`; a file spells them `48h`); times are
 aware UTC datetimes named `*_at`, or integer microseconds since the epoch named `*_us` in the spool and the journal; ids carry a prefix
