@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,14 @@ def controller(world: World) -> Controller:
     return Controller(world.store, world.clock, elapsed=world.elapsed)
 
 
-def traffic(world: World, units: int, route: str = "chat", **more: Any) -> None:
-    """So many sessions of a route on stable, on record."""
-    legs = [intent(f"p{i}", f"past-{i}", i, route=route, rollout=None, randomised=False) for i in range(units)]
-    world.store.journal.put(legs, [result(f"p{i}", i + 1, **more) for i in range(units)])
+HOURS = 48.0
+
+
+def traffic(world: World, units: int, route: str = "chat", hours: float = HOURS, **more: Any) -> None:
+    """So many sessions of a route on stable, on record, evenly over these hours."""
+    times = [3600 * hours * i / (units - 1) for i in range(units)]
+    legs = [intent(f"p{i}", f"past-{i}", t, route=route, rollout=None, randomised=False) for i, t in enumerate(times)]
+    world.store.journal.put(legs, [result(f"p{i}", t + 1, **more) for i, t in enumerate(times)])
 
 
 def in_the_canary(world: World, controller: Controller, text: str) -> Rollout:
@@ -55,8 +60,9 @@ def in_the_canary(world: World, controller: Controller, text: str) -> Rollout:
 # ── power before start ──
 
 
-def power(promoted: float, **more: Any) -> Power:
-    return Power(route="chat", plan="short", promoted=promoted, advice=("wait 4 days longer", "or take plan `quiet`"), **more)
+def power(promoted: float, hours: float = HOURS, **more: Any) -> Power:
+    advice = ("wait 4 days longer", "or take plan `quiet`")
+    return Power(route="chat", plan="short", promoted=promoted, seconds=3600 * hours, advice=advice, **more)
 
 
 @pytest.fixture
@@ -93,6 +99,22 @@ def test_too_little_on_record_refuses_nothing(world: World) -> None:
     traffic(world, ENOUGH_PAST - 1)
     world.apply(pin_file(chat=NEXT))
     assert world.rollout().unproven == ""
+
+
+@pytest.mark.parametrize(
+    ("recorded", "matures", "refused"),
+    [(1.99, "30m", False), (2.0, "30m", True), (3.99, "2h", False), (4.0, "2h", True)],
+    ids=["shorter than the canary", "as long as the canary", "less than half of it mature", "half of it mature"],
+)
+def test_a_young_record_refuses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, recorded: float, matures: str, refused: bool
+) -> None:
+    """The canary may end after 2 h."""
+    monkeypatch.setattr("detent.power.power_of", lambda *args, **more: power(0.0, recorded))
+    text = pin_file(chat=NEXT).replace('"prove"\n', f'"prove"\nmatures = "{matures}"\n')
+    traffic(world, ENOUGH_PAST, hours=recorded)
+    with pytest.raises(Refused) if refused else contextlib.nullcontext():
+        world.apply(text)
 
 
 @pytest.mark.parametrize("found", [power(0.10), power(0.0, unknown="nothing is known")])
@@ -184,7 +206,7 @@ def took(world: World, candidate: dict[float, int], stable: dict[float, int]) ->
 
 
 def test_what_has_a_history_is_known_when_the_canary_begins(world: World, controller: Controller) -> None:
-    traffic(world, 100, latency_s=1.0)
+    traffic(world, 100, hours=0.1, latency_s=1.0)
     known = in_the_canary(world, controller, WITH_LATENCY).working["latency"]
     assert known.thresholds == pytest.approx((1.0, 1.0, 1.0), rel=0.01)
     assert (known.units, known.since) == (100, 0)

@@ -59,7 +59,7 @@ def _with_power(store: Store, manifest: Manifest, proposal: Proposal, powers: di
     power = powers[proposal.route] = power_of(proposal.route, plan, past, manifest.metrics)
     fit = describe_fitting(manifest.plans[plan.name].guards, plan.guards)
     told = replace(proposal, details=(*proposal.details, *([fit] if fit else []), *lines(power)))
-    refused = None if unproven else unprovable(past, power)
+    refused = None if unproven else unprovable(plan, past, power)
     return told if refused is None else replace(told, kind="refuse", sentence=refused[0], hint=refused[1])
 
 

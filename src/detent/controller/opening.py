@@ -20,6 +20,9 @@ from detent.transitions import flag_for, into_canary
 ENOUGH_PAST = 100
 """Units on record from which on a plan's power is trusted enough to refuse a rollout over it."""
 
+ENOUGH_TIME = timedelta(days=1)
+"""Time on record from which on it is trusted so; a canary that may be shorter asks for no more than its own shortest time."""
+
 TRAFFIC_OF = timedelta(days=7)
 """How far back a route's new units are counted: a whole week has its nights and its Sunday."""
 
@@ -111,15 +114,29 @@ def _legs_by_minute(store: Store, name: str, now: datetime) -> Mapping[int, int]
     return found
 
 
-def unprovable(past: Past, power: Power) -> tuple[str, str] | None:
-    """Why a rollout with this power is not opened unless somebody says why, and what to do instead; None where it may be."""
-    if past.units < ENOUGH_PAST or power.unknown or power.promoted >= LEAST_PROMOTED:
+def unprovable(plan: Plan, past: Past, power: Power) -> tuple[str, str] | None:
+    """Why a rollout with this power is not opened unless somebody says why, and what to do instead; None where it may be.
+
+    Nothing is refused over a young record: its rate is that of one hour, and outcomes that mature late are not yet on it.
+    """
+    if power.unknown or power.promoted >= LEAST_PROMOTED or not _enough_on_record(plan, past, power):
         return None
     sentence = (
         f"plan `{power.plan}` can prove nothing at the traffic of route `{power.route}`: an unchanged candidate would be promoted in "
         f"{100 * power.promoted:.0f} % of rollouts"
     )
     return sentence, "; ".join((*power.advice, 'or open it all the same: --unproven --why "..."'))
+
+
+def _enough_on_record(plan: Plan, past: Past, power: Power) -> bool:
+    """Whether there are units enough, over time enough, most of them mature for each guard that proves."""
+    shortest_s = sum(step.at_least for step in plan.canary.steps)
+    slowest_s = max((guard.matures for guard in plan.guards if guard.role == "prove"), default=0.0)
+    return (
+        past.units >= ENOUGH_PAST
+        and power.seconds >= min(ENOUGH_TIME.total_seconds(), shortest_s)
+        and past.seconds >= 2 * slowest_s  # half of the units or more are older than that
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +158,7 @@ def _planned(store: Store, manifest: Manifest, name: str, unproven_why: str | No
     from detent.power import lines, power_of  # simulates: most callers never need it
 
     power = power_of(name, plan, past, manifest.metrics)
-    refused = unprovable(past, power)
+    refused = unprovable(plan, past, power)
     if refused is None:
         return _Planned(plan, told=(*told, *lines(power)[:1]))
     if unproven_why is None:
