@@ -361,3 +361,20 @@ def test_a_table_of_bytes_finds_what_a_pattern_finds(said: str) -> None:
 )
 def test_json_values_are_equal_by_their_text(one: object, other: object, same: bool) -> None:
     assert shape.equal(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("Gladly. The fine is 2 EUR a week.", "Of course. The fine is 2 EUR a week.", "reworded"),
+        ("Okafor has it until Friday, and you come next.", "Petrova has it until Friday, and you come next.", "fact_changed"),
+    ],
+)
+def test_how_an_earlier_answer_opens_is_no_name(before: str, after: str, change: str) -> None:
+    said = (
+        Message(role="user", text="When is it due? I asked Mr Okafor, and then Ms Petrova."),
+        Message(role="assistant", text="Gladly. The book is due on 2026-09-14."),
+        Message(role="user", text="And what do I pay when it is late, and who has it now?"),
+    )
+    found = changes(Answer(text=before), Answer(text=after), Asked(prompt=Prompt(messages=said)))
+    assert [one.name for one in found] == [change]

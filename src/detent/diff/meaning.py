@@ -18,6 +18,7 @@ from detent.terms import Answer
 
 _SMALL_WORD = re.compile(r"(?<![^\W_])[a-z\u00df-\u00ff][\w'-]{2,40}")
 _CAPITAL = re.compile(r"\b[A-Z\u00c0-\u00de][\w'-]{2,40}")
+_CAPITAL_WITHIN = re.compile(r" (?<=[\w,;)] )([A-Z\u00c0-\u00de][\w'-]{2,40})")
 
 # ── how it is written ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,7 +242,7 @@ def _initial_names(two: Two, side: Reading, other: Reading) -> list[Statement]:
     """Names that begin a sentence, as far as the prompt shows that they are names: it writes them with a capital only."""
     if two.asked is None or not (new := {word for word in side.initials - other.initials if word.lower() not in other.word_set}):
         return []
-    names = _proper(*_said(two.asked))
+    names = _proper(*_said(two.asked), before=_answered(two.asked))
     return [Statement("name", word, frozenset({word.lower()})) for word in sorted(new) if word in names]
 
 
@@ -250,10 +251,19 @@ def _said(asked: Asked) -> tuple[str, ...]:
     return (asked.context or "", asked.prompt.system, *[message.text for message in asked.prompt.messages])
 
 
+def _answered(asked: Asked) -> tuple[str, ...]:
+    """What the version said in earlier turns."""
+    return tuple([message.text for message in asked.prompt.messages if message.role == "assistant"])
+
+
 @lru_cache(maxsize=8)
-def _proper(*texts: str) -> frozenset[str]:
-    """The words that the texts write with a capital and never without."""
-    capital = {word for text in texts for word in _CAPITAL.findall(text)}
+def _proper(*texts: str, before: tuple[str, ...] = ()) -> frozenset[str]:
+    """The words that the texts write with a capital and never without; of those in an answer `before`, the ones inside a sentence.
+
+    An answer opens with `Gladly` as the next one may, and says nothing of names by that; a document's sentence may well begin with one.
+    """
+    capital = {word for text in texts if text not in before for word in _CAPITAL.findall(text)}
+    capital |= {word for text in before for word in _CAPITAL_WITHIN.findall(text)}
     return frozenset(capital - {word.capitalize() for text in texts for word in _SMALL_WORD.findall(text)})
 
 
