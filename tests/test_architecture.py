@@ -17,10 +17,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "detent"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("terms", "errors", "visible"),
     ("wire", "assign", "stats", "diff", "checks", "catalog", "manifest", "reading", "redaction"),
-    ("exchange", "evidence", "compare", "patch", "proposals", "fitting", "formats", "sampling", "forecast"),
-    ("windows", "guarding", "view", "power", "decide", "by_hand", "recompute", "transitions", "explain", "report"),
-    ("store", "upstream"),
-    ("ingest", "gateway", "flags", "baseline", "asking", "judge", "plugins", "grader", "controller"),
+    ("exchange", "evidence", "compare", "patch", "proposals", "fitting", "formats", "sampling", "forecast", "grading"),
+    ("windows", "guarding", "shadowing", "view", "power", "decide", "by_hand", "recompute", "transitions", "explain", "report"),
+    ("store", "upstream", "tape"),
+    ("ingest", "gateway", "flags", "shadow", "baseline", "asking", "judge", "plugins", "grader", "pair_judge", "controller"),
     ("serve", "web"),
     ("sim", "cli", "__main__"),
 )

@@ -13,7 +13,7 @@ aware UTC datetimes named `*_at`, or integer microseconds since the epoch named 
 
 from __future__ import annotations
 
-from detent.terms.baseline import Baseline, Blessing, Calibration, Case, Judged, Judgement, Pair, Pin, Run, Score, ToolResult, Unscored
+from detent.terms.baseline import Baseline, Blessing, Calibration, Case, Judged, Judgement, Pin, Run, Score, ToolResult, Unscored
 from detent.terms.durations import DURATION, Seconds, micros, parse_duration, show_duration, utc
 from detent.terms.evidence import (
     BaselineEvidence,
@@ -22,7 +22,6 @@ from detent.terms.evidence import (
     Flip,
     GuardEvidence,
     Refused,
-    ShadowEvidence,
     Slice,
     Spread,
     Tally,
@@ -30,10 +29,10 @@ from detent.terms.evidence import (
     ValueTally,
     Verdict,
 )
-from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Phase
+from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Mirror, Phase
 from detent.terms.forecast import Forecast, Range
 from detent.terms.legs import Assignment, Begun, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
-from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
+from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, HARMFUL_CHANGES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
 from detent.terms.past import Past, PastMetric
 from detent.terms.pinfile import (
     BaselineStage,
@@ -61,15 +60,34 @@ from detent.terms.recorded import RecordedExchange, RefusedRow
 from detent.terms.report import Cause, Report, ReportedCase, Status
 from detent.terms.requests import CUT_OFF, Answer, Endpoint, Head, Message, Prompt, ToolCall, Usage
 from detent.terms.rollouts import Decision, Held, Look, LookAt, Rollout, Verb, Working
+from detent.terms.shadow import (
+    DIMENSIONS,
+    SHAPE,
+    ClassTally,
+    Coverage,
+    DayOfPairs,
+    FieldEvidence,
+    Group,
+    Kept,
+    NotMirrored,
+    Pair,
+    PairJudgement,
+    ShadowEvidence,
+    Spent,
+    Unmirrored,
+)
 
 __all__ = [
     "CHECK_NAMES",
     "CUT_OFF",
+    "DIMENSIONS",
     "DURATION",
     "FEEDBACK_NAMES",
+    "HARMFUL_CHANGES",
     "JUDGED_CHECKS",
     "METRIC_NAMES",
     "OPEN_PHASES",
+    "SHAPE",
     "Answer",
     "Arm",
     "Assignment",
@@ -85,6 +103,9 @@ __all__ = [
     "Catch",
     "Cause",
     "CheckRow",
+    "ClassTally",
+    "Coverage",
+    "DayOfPairs",
     "Decision",
     "DeclaredMetric",
     "Dialect",
@@ -93,11 +114,13 @@ __all__ = [
     "Evidence",
     "Exposure",
     "Feedback",
+    "FieldEvidence",
     "FileTable",
     "Flag",
     "FlagSet",
     "Flip",
     "Forecast",
+    "Group",
     "Guard",
     "GuardEvidence",
     "GuardPower",
@@ -106,6 +129,7 @@ __all__ = [
     "Intent",
     "Judged",
     "Judgement",
+    "Kept",
     "Leg",
     "Look",
     "LookAt",
@@ -113,8 +137,11 @@ __all__ = [
     "Manifest",
     "Message",
     "MetricRow",
+    "Mirror",
+    "NotMirrored",
     "Outcome",
     "Pair",
+    "PairJudgement",
     "Past",
     "PastMetric",
     "Phase",
@@ -144,6 +171,7 @@ __all__ = [
     "Side",
     "Slice",
     "SoakStage",
+    "Spent",
     "Spread",
     "Status",
     "Tally",
@@ -152,6 +180,7 @@ __all__ = [
     "Unit",
     "UnitKind",
     "Unlike",
+    "Unmirrored",
     "Unscored",
     "Usage",
     "ValueTally",

@@ -1,4 +1,4 @@
-"""Baseline and shadow: what is frozen, what was run, how it scored."""
+"""Baseline: what is frozen, what was run, how it scored."""
 
 from __future__ import annotations
 
@@ -206,15 +206,3 @@ class Calibration:
     injected: float
     by: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A live answer and the shadow's answer to the same request, scored. None: could not be scored, or not comparable (`note` says why)."""
-
-    rollout: str
-    exchange: str
-    stable_passed: bool | None
-    candidate_passed: bool | None
-    changes: tuple[str, ...] = ()
-    note: str = ""

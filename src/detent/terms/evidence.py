@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from detent.terms.shadow import ShadowEvidence
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
@@ -215,18 +217,6 @@ class BaselineEvidence:
     stale: tuple[str, ...] = ()
     over_budget: bool = False
     spent_usd: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowEvidence:
-    """Pairs scored so far; `*_only` are the pairs in which exactly that arm failed a check."""
-
-    pairs: int = 0
-    unscored: int = 0
-    not_comparable: int = 0
-    candidate_only: int = 0
-    stable_only: int = 0
-    changes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

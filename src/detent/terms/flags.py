@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from detent.terms.pinfile import Manifest, Version
+from detent.terms.pinfile import Manifest, Price, Version
 
 
 class Arm(StrEnum):
@@ -41,12 +41,29 @@ OPEN_PHASES = (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW, Phase.CANARY, Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """What a gateway mirrors, in a flag: the share of units, and of those the share that stable is asked a second time.
+
+    The limits are of a UTC day and of all gateways together, but for `per_second`, which is each gateway's own; None is no limit. The
+    prices are as frozen with the rollout; with a limit in USD both are known.
+    """
+
+    share: float
+    second: float = 0.0
+    usd_per_day: float | None = None
+    tokens_per_day: int | None = None
+    per_second: float | None = None
+    stable_price: Price | None = None
+    candidate_price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """What every gateway obeys for one route. `revision` is the store-wide counter at which this flag last changed.
 
     `split` is the share of units assigned to the candidate; `period` counts the share periods of the rollout (it grows with each change of
     the split); `salt` is the rollout's secret; `control` is the share of units on stable that are compared with the candidate under a cache
-    of their own. Without a rollout all of them are empty and every unit is on stable.
+    of their own; `mirror` is what the shadow copies. Without a rollout all of them are empty and every unit is on stable.
     """
 
     route: str
@@ -58,7 +75,7 @@ class Flag:
     control: float = 0.0
     period: int = 0
     salt: str = ""
-    shadow: float = 0.0
+    mirror: Mirror | None = None
     written_at: datetime | None = None
 
 

@@ -82,7 +82,8 @@ class Intent:
     """Written before a leg is sent. `arm` is the arm assigned; `arm_served` differs after a fallback, and `why` says so.
 
     `tenant` and `region` are what the app says of itself, for segments; `control`: the unit is in the control slice of stable.
-    `falls_back`: by the route's policy stable answers where a candidate fails; the same on both arms.
+    `falls_back`: by the route's policy stable answers where a candidate fails; the same on both arms. `trace` is the id of the client's
+    trace (W3 traceparent), which all legs of an exchange share.
     """
 
     leg: str
@@ -116,6 +117,7 @@ class Intent:
     tenant: str | None = None
     region: str | None = None
     falls_back: bool = True
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,5 +93,19 @@ CHECK_NAMES: tuple[str, ...] = (
 )
 """Every builtin check; `detent.checks` says how each reads an answer."""
 
+HARMFUL_CHANGES: tuple[str, ...] = (
+    "refusal_added",
+    "truncated",
+    "trailing_artefact",
+    "json_broken",
+    "schema_violated",
+    "key_renamed",
+    "key_missing",
+    "value_type_changed",
+    "unknown_tool",
+    "language_switched",
+)
+"""Named changes that break who reads the answer, whatever it says: of these the shadow bears no more than the noise floor."""
+
 JUDGED_CHECKS: tuple[str, ...] = ("tone", "task_complete")
 """The checks that no rule can see: a route that names one has a judge."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 
 from detent.terms.durations import Seconds
-from detent.terms.names import MetricRow, Side
+from detent.terms.names import HARMFUL_CHANGES, MetricRow, Side
 
 
 class Dialect(StrEnum):
@@ -38,12 +38,16 @@ class FileTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider(FileTable):
-    """Where versions are served. The key itself is never in a file: `key_env` names the variable that holds it."""
+    """Where versions are served. The key itself is never in a file: `key_env` names the variable that holds it.
+
+    `shadow_key_env` names that of another key, which mirrored requests are sent with.
+    """
 
     name: str
     dialect: Dialect
     base_url: str
     key_env: str | None = None
+    shadow_key_env: str | None = None
     watcher: str
 
 
@@ -93,13 +97,26 @@ class BaselineStage(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowStage(FileTable):
-    """Which share of live requests is mirrored, for how long and how many pairs at least."""
+    """Which share of units is mirrored, for how long, how many pairs at least and how much of the traffic they must stand for.
+
+    Of the mirrored requests stable is asked a `second` time: how often it disagrees with itself is the noise floor. `coverage` is the least
+    share of tomorrow's traffic whose input class was compared, by the lower end of its interval. More than the noise floor of one of
+    `harms` (named changes) ends the rollout; of any other change it is told. The limits are of all gateways together, a UTC day, but for
+    `per_second`, which is each gateway's own; None is no limit (written `inf` in a file; JSON, which gateways keep, has no infinity).
+    """
 
     share: float = 0.10
     at_least: Seconds = 7 * 86400.0
     at_most: Seconds = 14 * 86400.0
     pairs: int = 1000
-    budget_usd_per_day: float = 25.0
+    second: float = 0.5
+    coverage: float = 0.95
+    whole_week: bool = True
+    harms: tuple[str, ...] = HARMFUL_CHANGES
+    budget_usd_per_day: float | None = 25.0
+    tokens_per_day: int | None = None
+    per_second: float | None = None
+    judge_usd_per_day: float | None = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +177,8 @@ class Plan(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordPolicy(FileTable):
-    """Share of exchanges whose bodies are kept, and what is taken out of them first; scalars always are kept.
+    """Share of exchanges whose bodies are kept, and what is taken out of them first; scalars always are kept, and with a share above 0
+    also the bodies of what went wrong and of what is mirrored.
 
     `all` takes out secrets and personal data, `secrets` the former only.
     """
@@ -171,7 +189,10 @@ class RecordPolicy(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route(FileTable):
-    """The logical name that an app calls, and what was approved for it."""
+    """The logical name that an app calls, and what was approved for it.
+
+    `processors` are the providers that may read its traffic, if the list is given: a shadow or a judge at any other is refused.
+    """
 
     name: str
     provider: str
@@ -188,6 +209,7 @@ class Route(FileTable):
     record: RecordPolicy = RecordPolicy()
     on_candidate_failure: Literal["stable", "fail"] = "stable"
     usage: Literal["ask", "as_sent"] = "ask"
+    processors: tuple[str, ...] | None = None
 
     @property
     def stable(self) -> Version:

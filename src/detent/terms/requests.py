@@ -28,7 +28,8 @@ class Head:
     `opening` is a digest of system prompt and first user message; `continues` says that the version has answered in this conversation
     before; `template` is a digest of system prompt, tools and parameters. `route` is what
     the header `x-detent-route` asks for; `tenant` and `region` are what `x-detent-tenant` and `x-detent-region` say. `api_version` and
-    `betas` are Anthropic's headers of these names: the API that the app was written for, which a replay has to ask for again.
+    `betas` are Anthropic's headers of these names: the API that the app was written for, which a replay has to ask for again. `trace` is
+    the id of the client's trace (W3 traceparent).
     """
 
     endpoint: Endpoint
@@ -50,6 +51,7 @@ class Head:
     region: str | None = None
     api_version: str | None = None
     betas: tuple[str, ...] = ()
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
