@@ -5,31 +5,56 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from detent.assign import InFlight
-from detent.gateway import Gateway
-from detent.terms import Begun, Dialect, Feedback, Flag, FlagSet, Intent, Manifest, Provider, Result, Role, Route, Server, Version
+from detent.assign import InFlight, Mirrored
+from detent.gateway import Gateway, Mirrors, MirrorSink, SpoolSink
+from detent.gateway.app import now_us
+from detent.shadow.job import Job
+from detent.terms import (
+    Begun,
+    Dialect,
+    Feedback,
+    Flag,
+    FlagSet,
+    Intent,
+    Kept,
+    Manifest,
+    Mirror,
+    NotMirrored,
+    Pair,
+    Provider,
+    Result,
+    Role,
+    Route,
+    Server,
+    Unmirrored,
+    Version,
+)
 from detent.upstream import Upstream
 
 STABLE, CANDIDATE = "atlas-2026-03-01", "atlas-2026-06-01"
+
+Entry = Intent | Begun | Result | Feedback | Unmirrored | Kept | Pair
 
 
 class MemorySpool:
     """Every entry, in order."""
 
     def __init__(self) -> None:
-        self.entries: list[Intent | Begun | Result | Feedback] = []
+        self.entries: list[Entry] = []
         self.broken = False
 
-    def write(self, entry: Intent | Begun | Result | Feedback) -> None:
+    def write(self, entry: Entry) -> None:
         if self.broken:
             raise OSError("no space left on device")
         self.entries.append(entry)
@@ -50,6 +75,15 @@ class MemorySpool:
     def feedback(self) -> list[Feedback]:
         return [entry for entry in self.entries if isinstance(entry, Feedback)]
 
+    @property
+    def unmirrored(self) -> dict[tuple[str, str], int]:
+        """How often each (reason, more of it) was counted."""
+        counted: dict[tuple[str, str], int] = {}
+        for entry in self.entries:
+            if isinstance(entry, Unmirrored):
+                counted[entry.reason, entry.why] = counted.get((entry.reason, entry.why), 0) + entry.n
+        return counted
+
     def settle(self) -> None:
         """Waits until every leg has its result: the caller may have its last byte a moment before."""
         until(lambda: len(self.results) == len(self.intents))
@@ -66,6 +100,28 @@ class MemorySpool:
         until(lambda: any(result.leg == intent.leg for result in self.results))
         (result,) = [result for result in self.results if result.leg == intent.leg]
         return intent, result
+
+
+class KeptJobs:
+    """Takes what the shadow drew, and does nothing with it; or `refuses` it."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.refuses: NotMirrored | None = None
+
+    def offer(self, job: Job) -> NotMirrored | None:
+        if self.refuses is None:
+            self.jobs.append(job)
+        return self.refuses
+
+    async def close(self) -> None:
+        """There is nothing to end."""
+
+
+def real_mirrors(home: Path, store: str, *, name: str = "gw-1") -> Callable[[SpoolSink], Mirrors]:
+    """The process that mirrors in earnest: for `serving(mirrors=...)`. Its spool is under `home`."""
+    command = [sys.executable, "-m", "detent.shadow", "--home", str(home), "--name", name, "--store", store]
+    return lambda spool: Mirrors(command, spool, now_us)
 
 
 def until(true: Callable[[], Any]) -> None:
@@ -100,9 +156,18 @@ def with_server(flags: FlagSet, **server: Any) -> FlagSet:
 
 
 def with_rollout(
-    flags: FlagSet, *, split: float = 0.0, shadow: float = 0.0, control: float = 0.0, period: int = 3, provider: str = "openai"
+    flags: FlagSet,
+    *,
+    split: float = 0.0,
+    shadow: float = 0.0,
+    second: float = 0.0,
+    per_second: float | None = None,
+    mirror: Mirror | None = None,
+    control: float = 0.0,
+    period: int = 3,
+    provider: str = "openai",
 ) -> FlagSet:
-    """A rollout open on `chat`."""
+    """A rollout open on `chat`; `mirror` says all of its shadow, where `shadow` and `second` do not."""
     flag = Flag(
         route="chat",
         revision=7,
@@ -113,18 +178,23 @@ def with_rollout(
         control=control,
         period=period,
         salt="the rollout's salt",
-        shadow=shadow,
+        mirror=mirror or (Mirror(share=shadow, second=second, per_second=per_second) if shadow else None),
     )
     return replace(flags, flags={"chat": flag})
 
 
 class Served:
-    """A running gateway. `flags` may be changed at any time."""
+    """A running gateway. `flags` may be changed at any time; `kept` has the jobs of the shadow where nobody else takes them."""
 
-    def __init__(self, flags: FlagSet, upstream: Upstream, **gateway: Any) -> None:
+    def __init__(
+        self, flags: FlagSet, upstream: Upstream, mirrors: Callable[[SpoolSink], MirrorSink] | None, sink: SpoolSink | None, **gateway: Any
+    ) -> None:
         self.flags = flags
         self.spool = MemorySpool()
-        self.gateway = Gateway(lambda: self.flags, self.spool, upstream, "gw-1", **gateway)
+        self.kept = KeptJobs()
+        spool = sink or self.spool
+        taker = self.kept if mirrors is None else mirrors(spool)
+        self.gateway = Gateway(lambda: self.flags, spool, upstream, "gw-1", mirrors=taker, **gateway)
         self.port = 0
 
     @property
@@ -132,19 +202,34 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def as_new(self) -> None:
-        """Without records, counts, sessions in flight and memory of senders."""
+        """Without records, counts, sessions in flight and memory of senders and of what was mirrored."""
         self.spool.entries.clear()
         self.spool.broken = False
         self.gateway.counts.clear()
         self.gateway.unpinned.clear()
         self.gateway._in_flight = InFlight()
         self.gateway._feedback._allowances.clear()
+        self.kept.jobs.clear()
+        self.kept.refuses = None
+        desk = self.gateway._mirrors
+        desk._mirrored = Mirrored()
+        desk._paused_until.clear()
+        desk._allowances.clear()
 
 
 @contextmanager
-def serving(flags: FlagSet, *, upstream: Upstream | None = None, **gateway: Any) -> Iterator[Served]:
-    """Started as `detent serve` starts it. `gateway` are its clocks and ids, where a test sets them."""
-    served = Served(flags, upstream or Upstream(), **gateway)
+def serving(
+    flags: FlagSet,
+    *,
+    upstream: Upstream | None = None,
+    mirrors: Callable[[SpoolSink], MirrorSink] | None = None,
+    spool: SpoolSink | None = None,
+    **gateway: Any,
+) -> Iterator[Served]:
+    """Started as `detent serve` starts it. `spool` takes the records in place of memory, `mirrors` what the shadow draws (see
+    `real_mirrors`); `gateway` are its clocks and ids, where a test sets them.
+    """
+    served = Served(flags, upstream or Upstream(), mirrors, spool, **gateway)
     config = uvicorn.Config(
         served.gateway,
         host="127.0.0.1",
@@ -169,7 +254,7 @@ def serving(flags: FlagSet, *, upstream: Upstream | None = None, **gateway: Any)
         yield served
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(30)  # the process that mirrors may finish its calls
         listener.close()
         assert not thread.is_alive()
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detent.assign import IDLE_S, InFlight, Purpose, assign, draw, hash_identity, unit_of
-from detent.terms import Arm, Assignment, Endpoint, Flag, Head, Unit, UnitKind, Version
+from detent.assign import IDLE_S, RARE_AT_FIRST, RARE_CONVERSATIONS, InFlight, Mirrored, Purpose, assign, draw, hash_identity, unit_of
+from detent.terms import Arm, Assignment, Endpoint, Flag, Head, Mirror, Unit, UnitKind, Version
 
 OLD, NEW = Version("openai", "atlas-1"), Version("openai", "atlas-2")
 UNITS = [Unit(UnitKind.SESSION, hash_identity("key", f"session-{n}")) for n in range(20_000)]
@@ -60,11 +61,11 @@ def test_a_new_salt_shuffles_anew() -> None:
     assert abs(len(both) / len(UNITS) - 0.25) < 6 * math.sqrt(0.25 * 0.75 / len(UNITS))
 
 
-def test_arm_shadow_and_bodies_are_drawn_independently() -> None:
-    purposes: tuple[Purpose, ...] = ("arm", "shadow", "bodies")
+def test_whatever_is_drawn_is_drawn_independently_of_the_rest() -> None:
+    purposes: tuple[Purpose, ...] = ("arm", "shadow", "second", "judge", "bodies")
     draws = {purpose: [draw("salt-1", purpose, unit.id) for unit in UNITS] for purpose in purposes}
-    for one, other in (("arm", "shadow"), ("arm", "bodies"), ("shadow", "bodies")):
-        pairs = list(zip(draws[one], draws[other], strict=True))  # type: ignore[index]
+    for one, other in combinations(purposes, 2):
+        pairs = list(zip(draws[one], draws[other], strict=True))
         covariance = sum((a - 0.5) * (b - 0.5) for a, b in pairs) / len(pairs)
         # Each draw is uniform: variance 1/12, so the correlation of independent ones has standard error 1/sqrt(n).
         assert abs(covariance * 12) < 6 / math.sqrt(len(pairs))
@@ -349,3 +350,98 @@ def test_no_run_ever_changes_its_arm(asks: list[tuple[int, float, bool]]) -> Non
             if before[1].arm is Arm.STABLE:
                 assert (given_now.randomised, given_now.control) == (before[1].randomised, before[1].control)
         last[number] = (sessions.now, given_now)
+
+
+# ── what the shadow takes ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shadowed(share: float) -> Flag:
+    return replace(flag(0.0), mirror=Mirror(share=share))
+
+
+def mirrored(memory: Mirrored, flag: Flag, unit: Unit, **members: object) -> str | None:
+    """Why a request was taken, which is then on its way."""
+    asked = head(**members)
+    why = memory.takes(unit, flag, asked)
+    if why is not None:
+        memory.took(unit, flag, asked, why)
+    return why
+
+
+def test_the_shadow_takes_whole_units_in_the_share_that_its_flag_names() -> None:
+    memory, flag = Mirrored(), shadowed(0.3)
+    for unit in UNITS[:RARE_CONVERSATIONS]:
+        mirrored(memory, flag, unit, template="common")
+    taken = [mirrored(memory, flag, unit, template="common") == "drawn" for unit in UNITS]
+    # Six standard errors of a binomial share.
+    assert abs(sum(taken) / len(UNITS) - 0.3) < 6 * math.sqrt(0.3 * 0.7 / len(UNITS))
+    again = [mirrored(memory, flag, unit, template="common", continues=True) == "drawn" for unit in UNITS]
+    assert again == taken
+
+
+def test_of_a_rare_template_the_first_twenty_conversations_are_taken_in_any_case() -> None:
+    memory, flag = Mirrored(), shadowed(1e-9)
+    taken = [mirrored(memory, flag, unit, template="german") for unit in UNITS[:100]]
+    assert taken == ["rare"] * RARE_CONVERSATIONS + [None] * 80
+    assert mirrored(memory, flag, UNITS[100], template="polish") == "rare"
+
+
+def test_a_conversation_that_was_taken_for_being_rare_is_followed_and_one_under_way_is_not_taken() -> None:
+    memory, flag = Mirrored(), shadowed(1e-9)
+    assert mirrored(memory, flag, UNITS[0], template="german", continues=True) is None
+    assert mirrored(memory, flag, UNITS[1], template="german") == "rare"
+    for unit in UNITS[2:50]:
+        mirrored(memory, flag, unit, template="german")
+    assert mirrored(memory, flag, UNITS[1], template="german", continues=True) == "rare"
+    assert mirrored(memory, replace(flag, rollout="ro_2"), UNITS[1], template="german", continues=True) is None
+
+
+def test_one_conversations_many_requests_do_not_make_its_template_known() -> None:
+    memory, flag = Mirrored(), shadowed(1e-9)
+    taken = [mirrored(memory, flag, UNITS[0], template="german") for _ in range(100)]
+    assert taken == ["rare"] + [None] * 99, "a beginning that comes again is an SDK's retry, or nothing new"
+    assert mirrored(memory, flag, UNITS[1], template="german") == "rare"
+
+
+def test_a_unit_that_is_a_whole_app_is_mirrored_as_rare_no_more_than_others_are() -> None:
+    """A backend under one user's name: twenty of its conversations are followed, and none of them without an end."""
+    memory, flag, hot = Mirrored(), shadowed(1e-9), UNITS[0]
+    begun = [mirrored(memory, flag, hot, template="common", opening=f"o-{number}") for number in range(1000)]
+    assert begun == ["rare"] * RARE_CONVERSATIONS + [None] * (1000 - RARE_CONVERSATIONS)
+    turns = [mirrored(memory, flag, hot, template="common", opening="o-0", continues=True) for _ in range(10_000)]
+    assert turns == ["rare"] * (RARE_AT_FIRST - RARE_CONVERSATIONS) + [None] * (10_000 - RARE_AT_FIRST + RARE_CONVERSATIONS)
+
+
+def test_a_conversation_that_was_left_for_the_bound_is_not_taken_up_again() -> None:
+    """What comes after a gap cannot be compared: the room that the share makes is for conversations from their first request on."""
+    memory, flag = Mirrored(), shadowed(1e-9)
+    mirrored(memory, flag, UNITS[0], template="german")
+    for _ in range(RARE_AT_FIRST):
+        last = mirrored(memory, flag, UNITS[0], template="german", continues=True)
+    assert last is None
+    all_drawn = shadowed(1.0)
+    for unit in UNITS[1:11]:
+        assert mirrored(memory, all_drawn, unit, template="common") == "drawn"
+    assert mirrored(memory, flag, UNITS[0], template="german", continues=True) is None
+    again = [mirrored(memory, flag, unit, template="polish") for unit in UNITS[11:31]]
+    assert again == ["rare"] * 10 + [None] * 10, "ten were drawn, so that ten more may be rare"
+
+
+def test_templates_that_are_all_rare_at_most_double_the_share() -> None:
+    """A system prompt with the time of day in it is a new template with each request."""
+    memory, flag = Mirrored(), shadowed(0.1)
+    taken = [mirrored(memory, flag, unit, template=f"at {number}") for number, unit in enumerate(UNITS)]
+    assert taken.count("drawn") <= taken.count("rare") <= taken.count("drawn") + RARE_AT_FIRST
+
+
+def test_the_shadow_forgets_the_oldest_beyond_its_bound() -> None:
+    memory, flag = Mirrored(most=10), shadowed(1e-9)
+    for number in range(30):
+        mirrored(memory, flag, UNITS[number], template=f"t-{number}")
+    assert len(memory._followed) == len(memory._of_template) == 10
+    assert mirrored(memory, flag, UNITS[0], template="t-0", continues=True) is None
+
+
+def test_without_a_mirror_or_with_none_of_the_share_nothing_is_rare() -> None:
+    assert mirrored(Mirrored(), flag(0.0), UNITS[0]) is None
+    assert mirrored(Mirrored(), shadowed(0.0), UNITS[0]) is None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from detent import exchange, reading
+from detent.assign import Taken
 from detent.exchange import Exchange, Unmanaged
 from detent.reading import Heard
 from detent.terms import (
@@ -29,7 +30,7 @@ from detent.terms import (
     Usage,
     Version,
 )
-from detent.wire.effects import has_effects
+from detent.wire.effects import effect_of
 from detent.wire.guard import Headers, Refusal
 from serving import CANDIDATE, STABLE, flagset, with_rollout, with_server
 
@@ -121,7 +122,7 @@ def test_a_rollout_puts_units_on_its_candidate_and_says_so() -> None:
 
 def test_a_candidate_that_cannot_be_sent_is_no_candidate() -> None:
     ex = begun(with_rollout(flagset(URL), split=0.5, shadow=1.0, provider="gone"))
-    assert (ex.assignment.arm, ex.assignment.randomised, ex.to_mirror) == (Arm.STABLE, False, False)
+    assert (ex.assignment.arm, ex.assignment.randomised) == (Arm.STABLE, False)
 
 
 def test_a_flag_for_a_provider_that_is_gone_gives_way_to_the_pin() -> None:
@@ -209,50 +210,141 @@ def test_stable_steps_in_for_a_candidate_and_for_nothing_else() -> None:
     assert exchange.fallback_leg(strict, exchange.first_leg(strict, "le_1"), failed, "le_2") is None
 
 
+# ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_mirror(ex: Exchange, body: bytes | None = None, **more: Any) -> bool:
+    return exchange.may_mirror(ex, exchange.first_leg(ex, "le_1"), ended(ex, body_of() if body is None else body, **more))
+
+
 def test_only_a_whole_stable_answer_is_mirrored() -> None:
-    ex = begun(with_rollout(flagset(URL), shadow=1.0))
-    first = exchange.first_leg(ex, "le_1")
-    mirrored = exchange.mirrored_leg(ex, first, ended(ex, body_of()), "le_2")
-    assert mirrored == Leg(id="le_2", role=Role.MIRRORED, arm=Arm.CANDIDATE, version=Version("openai", CANDIDATE))
-    assert exchange.mirrored_leg(ex, first, ended(ex, b"no", status=500), "le_2") is None
-    assert exchange.mirrored_leg(ex, mirrored, ended(ex, body_of()), "le_2") is None
-    served_new = begun(with_rollout(flagset(URL), shadow=1.0, split=1.0))
-    assert exchange.mirrored_leg(served_new, exchange.first_leg(served_new, "le_1"), ended(served_new, body_of()), "le_2") is None
+    flags = with_rollout(flagset(URL), shadow=1.0)
+    assert may_mirror(begun(flags))
+    assert not may_mirror(begun(flags), b"no", status=500)
+    assert not may_mirror(begun(flags), body_of()[:20], broke=Outcome.CLIENT_ABORTED)
+    assert not may_mirror(begun(with_rollout(flagset(URL), shadow=1.0, split=1.0))), "the candidate has answered"
+    assert not may_mirror(begun(with_rollout(flagset(URL))))
+    assert not may_mirror(begun(with_rollout(flagset(URL), shadow=1.0, provider="gone"))), "a candidate that cannot be sent is none"
+    fallback = Leg(id="le_2", role=Role.FALLBACK, arm=Arm.STABLE, version=Version("openai", STABLE))
+    ex = begun(flags)
+    assert not exchange.may_mirror(ex, fallback, ended(ex, body_of(), leg=fallback))
 
 
-def test_the_shadow_takes_the_share_that_its_flag_names() -> None:
-    flags = with_rollout(flagset(URL), shadow=0.3)
-    drawn = sum(begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)]).to_mirror for number in range(1000))
-    # Binomial(1000, 0.3): six standard errors are 87.
-    assert abs(drawn - 300) < 87
+def mirrored(ex: Exchange, taken: Taken = "drawn") -> tuple[Leg, Leg | None]:
+    numbers = iter(range(2, 9))
+    return exchange.mirrored_legs(ex, taken, lambda prefix: f"{prefix}{next(numbers)}")
+
+
+def test_the_candidate_is_asked_and_of_a_sample_stable_once_more() -> None:
+    candidate, second = mirrored(begun(with_rollout(flagset(URL), shadow=1.0)))
+    assert (candidate, second) == (Leg(id="le_2", role=Role.MIRRORED, arm=Arm.CANDIDATE, version=Version("openai", CANDIDATE)), None)
+    flags = with_rollout(flagset(URL), shadow=1.0, second=0.25)
+    seconds = [second for number in range(1000) if (second := mirrored(begun(flags, id=f"ex_{number}"))[1]) is not None]
+    # Binomial(1000, 1/4): six standard errors are 82.
+    assert abs(len(seconds) - 250) < 82
+    assert set(seconds) == {Leg(id="le_3", role=Role.MIRRORED, arm=Arm.STABLE, version=Version("openai", STABLE))}
+
+
+def test_mirrored_legs_are_written_down_as_no_units_exposure_and_in_the_trace_of_the_live_one() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = [(b"traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode())]
+    ex = begun(with_rollout(flagset(URL), shadow=1.0, second=1.0), headers=headers)
+    candidate, second = mirrored(ex, "rare")
+    assert second is not None
+    live, new, again = (exchange.intent(ex, leg, 0) for leg in (exchange.first_leg(ex, "le_1"), candidate, second))
+    assert live.trace == new.trace == again.trace == trace
+    assert (new.role, new.arm, new.arm_served, new.model, new.why) == (Role.MIRRORED, Arm.CANDIDATE, Arm.CANDIDATE, CANDIDATE, "rare")
+    assert (again.role, again.arm, again.arm_served, again.model, again.why) == (Role.MIRRORED, Arm.STABLE, Arm.STABLE, STABLE, "")
+    assert (live.randomised, new.randomised, again.randomised) == (False, False, False)
+    assert live.exchange == new.exchange == again.exchange
+
+
+def refused(asked: dict[str, Any] | None = None, headers: Headers = (), *, answered: bytes | None = b"{}", **route: Any) -> Any:
+    ex = begun(with_rollout(flagset(URL, candidate_url=URL, **route), shadow=1.0, provider="openai-next"), asked, headers)
+    return exchange.not_mirrored(ex, heard(answered))
+
+
+def test_what_may_not_be_mirrored_is_told_by_its_reason() -> None:
+    assert refused() is None
+    assert refused(headers=[(b"x-detent-no-shadow", b"1")]) == ("no_shadow", "")
+    assert refused(headers=[(b"x-detent-no-record", b"1")]) == ("no_shadow", "")
+    assert refused({"store": True}) == ("effects", "store")
+    assert refused({"user": "x" * exchange.KEPT_BYTES}) == ("too_large", "request")
+    assert refused(answered=None) == refused(answered=b"x" * (exchange.KEPT_BYTES + 1)) == ("too_large", "answer")
+
+
+def test_a_candidate_at_a_provider_that_the_route_does_not_name_gets_nothing() -> None:
+    assert refused(processors=("openai",)) == ("processor", "openai-next")
+    assert refused(processors=("openai", "openai-next")) is None
+    assert refused(processors=()) == ("processor", "openai-next")
 
 
 @pytest.mark.parametrize(
-    ("asked", "effects"),
+    ("asked", "effect"),
     [
-        ({}, False),
-        ({"store": False, "tools": []}, False),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "g"}}]}, False),
-        ({"tools": [{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]}, False),
-        ({"store": True}, True),
-        ({"web_search_options": {}}, True),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, True),
-        ({"tools": [{"type": "code_execution_20260120", "name": "run"}]}, True),
-        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, True),
-        ({"tools": "nonsense"}, True),
-        ({"mcp_servers": [{"url": "https://x"}]}, True),
-        ({"mcp_servers": []}, False),
-        ({"container": "c_1"}, True),
-        ({"previous_response_id": "resp_1"}, True),
-        ({"background": True}, True),
+        ({}, ""),
+        ({"store": False, "tools": []}, ""),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "g"}}]}, ""),
+        ({"tools": [{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]}, ""),
+        ({"store": True}, "store"),
+        ({"web_search_options": {}}, "web_search"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search"),
+        ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, "web_fetch"),
+        ({"tools": [{"name": "f", "input_schema": {}}, {"type": "code_execution_20260120", "name": "run"}]}, "code_execution"),
+        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, "mcp"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "files"),
+        ({"tools": [{"type": "telephone_20271201 ada@example.com"}]}, "other_tool"),
+        ({"tools": [{"type": "custom_thing"}]}, "other_tool"),
+        ({"tools": [{"type": "function_of_theirs"}]}, "other_tool"),
+        ({"plugins": [{"id": "web"}]}, "plugins"),
+        ({"tools": [{"googleSearch": {}}]}, "other_tool"),
+        ({"tools": [{"name": "google_search"}]}, "other_tool"),
+        ({"search_parameters": {"mode": "auto"}}, "web_search"),
+        ({"enable_search": True}, "web_search"),
+        ({"data_sources": [{"type": "azure_search"}]}, "data_sources"),
+        ({"extra_body": {"google": {"tools": [{"googleSearch": {}}]}}}, "extra_body"),
+        ({"system": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}, "files"),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "files"),
+        ({"messages": [{"role": "user", "content": "hi", "attachments": [{"file_id": "f"}]}]}, "files"),
+        ({"messages": [{"role": "user", "content": "hi", "file_ids": ["f"]}]}, "files"),
+        ({"tools": "nonsense"}, "unreadable"),
+        ({"tools": ["nonsense"]}, "unreadable"),
+        ({"mcp_servers": [{"url": "https://x"}]}, "mcp"),
+        ({"mcp_servers": []}, ""),
+        ({"container": "c_1"}, "container"),
+        ({"previous_response_id": "resp_1"}, "conversation"),
+        ({"conversation": {"id": "conv_1"}}, "conversation"),
+        ({"background": True}, "background"),
     ],
 )
-def test_requests_that_act_on_the_providers_side_are_known(asked: dict[str, Any], effects: bool) -> None:
-    assert has_effects(json.dumps(ASKED | asked).encode()) is effects
+def test_requests_that_act_on_the_providers_side_are_known(asked: dict[str, Any], effect: str) -> None:
+    assert effect_of(json.dumps(ASKED | asked).encode()) == effect
 
 
-def test_a_request_that_cannot_be_read_may_have_effects() -> None:
-    assert has_effects(b"[" * 100_000)
+@pytest.mark.parametrize(
+    ("part", "effect"),
+    [
+        ({"type": "text", "text": 'a file_id is "file_id"'}, ""),
+        ({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}}, ""),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, ""),
+        ({"type": "file", "file": {"file_id": "file-1"}}, "files"),
+        ({"type": "document", "source": {"type": "file", "file_id": "file_1"}}, "files"),
+        ({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}, "files"),
+        ({"type": "image_file", "image_file": {"file_id": "f"}}, "files"),
+        ({"type": "document", "source": {"type": "content", "content": [{"source": {"type": "file", "file_id": "f"}}]}}, "files"),
+        ({"type": "tool_use", "id": "t", "name": "read", "input": {"file_id": "of the app's own"}}, ""),
+        ({"type": "container_upload", "file_id": "file_1"}, "container"),
+    ],
+)
+def test_files_at_the_provider_are_known_wherever_a_message_names_them(part: dict[str, Any], effect: str) -> None:
+    written = json.dumps({"messages": [{"role": "user", "content": "hi"}, {"role": "user", "content": [part]}]})
+    assert effect_of(written.encode()) == effect
+    assert effect_of(written.replace('"file_id"', '"file\\u005fid"').encode()) == effect
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"", b"[]", b'{"messages": ' + b"[" * 100_000])
+def test_a_request_that_cannot_be_read_may_have_effects(body: bytes) -> None:
+    assert effect_of(body) == "unreadable"
 
 
 # ── what is written down ────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,19 +355,33 @@ def kept(written: Result) -> Answer | None:
     return None if written.answer_body is None else reading.kept_answer(written.answer_body)
 
 
-def test_bodies_are_kept_for_the_sample_for_pairs_and_for_what_went_wrong() -> None:
-    never = flagset(URL, record=RecordPolicy(bodies=0.0))
+def test_bodies_are_kept_for_the_sample_and_for_what_went_wrong() -> None:
+    never = flagset(URL, record=RecordPolicy(bodies=1e-12))
     assert ended(begun(never), body_of()).answer_body is None
     assert ended(begun(never), b"<html>").answer_body is not None
     assert ended(begun(never), b"busy", status=503).request_body == json.dumps(ASKED).encode()
-    paired = kept(ended(begun(with_rollout(never, shadow=1.0)), body_of()))
-    assert paired == Answer(text="Hi", finish_reason="stop", model=STABLE, usage=Usage(input=2, output=1))
+    assert ended(begun(with_rollout(never, shadow=1.0)), body_of()).answer_body is None, "who mirrors it keeps them"
+    sampled = kept(ended(begun(flagset(URL, record=RecordPolicy(bodies=1.0))), body_of()))
+    assert sampled == Answer(text="Hi", finish_reason="stop", model=STABLE, usage=Usage(input=2, output=1))
     asked_json = {"response_format": {"type": "json_object"}}
     assert ended(begun(never, asked_json), body_of("{}")).answer_body is None
     assert ended(begun(never, asked_json), body_of("```json\n{}\n```")).answer_body is not None
     forbidden = begun(with_rollout(never, shadow=1.0), headers=[(b"x-detent-no-record", b"1")])
-    assert (forbidden.to_mirror, ended(forbidden, b"busy", status=503).answer_body) == (False, None)
+    assert ended(forbidden, b"busy", status=503).answer_body is None
     assert ended(begun(never), b"x" * (exchange.KEPT_BYTES + 1), status=500).answer_body is None
+
+
+def test_a_route_that_keeps_no_bodies_keeps_none_of_what_went_wrong_either() -> None:
+    none = flagset(URL, record=RecordPolicy(bodies=0.0))
+    for written in (ended(begun(none), b"<html>"), ended(begun(none), b"busy", status=503)):
+        assert (written.request_body, written.answer_body) == (None, None)
+
+
+def test_nor_does_it_keep_the_words_of_an_error_which_may_quote_the_prompt() -> None:
+    said = json.dumps({"error": {"message": "bad request: 'my secret question'"}}).encode()
+    none = ended(begun(flagset(URL, record=RecordPolicy(bodies=0.0))), said, status=400)
+    assert (none.outcome, none.status, none.error) == (Outcome.HTTP_ERROR, 400, None)
+    assert ended(begun(flagset(URL)), said, status=400).error == "bad request: 'my secret question'"
 
 
 def test_an_answer_that_could_not_be_read_is_kept_as_its_error_and_the_beginning_of_its_text() -> None:

@@ -12,19 +12,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from detent import exchange, upstream
+from detent import exchange
 from detent.assign import hash_identity
 from detent.gateway.records import AT_ONCE_BYTES
-from detent.gateway.tape import Tape
-from detent.reading import READ_BYTES, kept_answer
+from detent.reading import READ_BYTES
+from detent.tape import Tape
 from detent.terms import Arm, Dialect, FlagSet, Outcome, Provider, RecordPolicy, Result, Role, UnitKind
 from detent.upstream import Outgoing, address
-from mock_upstream import CLOSE, COMPLETION, GO, OK, Mock, Script, Seen, answer, piece, running, stream
+from mock_upstream import CLOSE, COMPLETION, GO, OK, Mock, Script, Seen, answer, piece, stream
 from serving import ASKED, CANDIDATE, STABLE, Served, flagset, post, request, talk, until, with_rollout
 
 
@@ -48,14 +47,14 @@ def test_the_intent_is_in_the_spool_before_the_provider_sees_the_request(mock: M
 
 
 def test_an_exchange_is_written_down_with_what_was_sent_and_what_came(mock: Mock, gateway: Served) -> None:
-    status, headers, _ = post(gateway, x_detent_session_id="s-1", x_detent_user_id="ada", x_stainless_retry_count="2")
+    status, headers, _ = post(gateway, x_detent_session_id="s-1", x_detent_user_id="lovelace", x_stainless_retry_count="2")
     intent, result = gateway.spool.leg()
     assert status == 200
     assert (headers["x-detent-request-id"], headers["x-detent-revision"]) == (intent.exchange, "7")
     assert (intent.route, intent.requested, intent.provider, intent.model) == ("chat", "chat", "openai", STABLE)
     assert (intent.gateway, intent.revision, intent.rollout, intent.attempt) == ("gw-1", 7, None, 2)
     assert (intent.role, intent.arm, intent.arm_served, intent.why, intent.randomised) == (Role.SERVED, Arm.STABLE, Arm.STABLE, "", False)
-    assert (intent.session, intent.user) == (hash_identity("installation key", "s-1"), hash_identity("installation key", "ada"))
+    assert (intent.session, intent.user) == (hash_identity("installation key", "s-1"), hash_identity("installation key", "lovelace"))
     assert (intent.unit_kind, intent.unit) == (UnitKind.SESSION, intent.session)
     assert (result.leg, result.outcome, result.status, result.finish_reason) == (intent.leg, Outcome.COMPLETE, 200, "stop")
     assert (result.answered_model, result.fingerprint, result.usage.input, result.usage.output) == (STABLE, "fp_a", 20, 7)
@@ -64,7 +63,7 @@ def test_an_exchange_is_written_down_with_what_was_sent_and_what_came(mock: Mock
     assert result.first_byte_s is not None
     assert 0 < result.first_byte_s <= result.latency_s
     assert result.at_us >= intent.at_us
-    assert "ada" not in repr(gateway.spool.entries)
+    assert "lovelace" not in repr(gateway.spool.entries)
 
 
 def test_the_first_byte_of_a_stream_is_on_record_while_the_rest_is_still_to_come(mock: Mock, gateway: Served) -> None:
@@ -248,96 +247,6 @@ def test_when_both_refuse_the_caller_gets_stables_answer_and_both_are_recorded(m
     assert post(gateway)[0::2] == (400, b'{"error": {"message": "stable: too long"}}')
     assert gateway.spool.leg(Role.SERVED)[1].status == 400
     assert gateway.spool.leg(Role.FALLBACK)[1].error == "stable: too long"
-
-
-# ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def shadowed(mock: Mock, gateway: Served) -> Iterator[tuple[Served, Mock]]:
-    """Stable on one provider, the candidate on another, every request mirrored."""
-    with running() as other:
-        other.answer = lambda seen: OK
-        gateway.flags = with_rollout(flagset(mock.url, candidate_url=other.url), shadow=1.0, provider="openai-next")
-        yield gateway, other
-        other.go()
-
-
-def test_a_mirrored_leg_follows_the_live_answer(mock: Mock, shadowed: tuple[Served, Mock]) -> None:
-    gateway, other = shadowed
-    seen_by_then: list[int] = []
-
-    def look(seen: Seen) -> Script:
-        seen_by_then.append(len(gateway.spool.results))
-        return OK
-
-    other.answer = look
-    assert post(gateway, x_detent_session_id="s-1")[2] == COMPLETION
-    live, its_result = gateway.spool.leg(Role.SERVED)
-    mirrored, result = gateway.spool.leg(Role.MIRRORED)
-    assert seen_by_then == [1], "the live answer's result was written before"
-    assert other.seen[0].json == ASKED | {"model": CANDIDATE}
-    assert (mirrored.exchange, mirrored.unit, mirrored.session) == (live.exchange, live.unit, live.session)
-    assert (mirrored.arm, mirrored.arm_served, mirrored.randomised) == (Arm.CANDIDATE, Arm.CANDIDATE, False)
-    assert (live.arm, mirrored.provider, mirrored.model) == (Arm.STABLE, "openai-next", CANDIDATE)
-    assert its_result.request_body == result.request_body == json.dumps(ASKED).encode()
-    for kept in (its_result.answer_body, result.answer_body):
-        said = kept_answer(kept or b"")
-        assert said is not None
-        assert (said.text, said.finish_reason, said.fingerprint) == ("Hi", "stop", "fp_a")
-
-
-@pytest.mark.parametrize(
-    ("members", "headers"),
-    [
-        ({"store": True}, {}),
-        ({"web_search_options": {}}, {}),
-        ({}, {"x_detent_no_shadow": "1"}),
-        ({}, {"x_detent_no_record": "1"}),
-    ],
-)
-def test_a_request_with_effects_or_without_leave_is_never_mirrored(
-    mock: Mock, shadowed: tuple[Served, Mock], members: dict[str, Any], headers: dict[str, str]
-) -> None:
-    gateway, other = shadowed
-    assert post(gateway, body=ASKED | members, **headers)[0] == 200
-    assert post(gateway)[0] == 200
-    until(lambda: other.seen)
-    until(lambda: len(gateway.spool.results) == 3)
-    assert len(other.seen) == 1, "only the second request"
-
-
-def test_a_failed_live_answer_is_not_mirrored(mock: Mock, shadowed: tuple[Served, Mock]) -> None:
-    gateway, other = shadowed
-    mock.answer = lambda seen: answer(b"{}", 500) if len(mock.seen) == 1 else OK
-    assert [post(gateway)[0], post(gateway)[0]] == [500, 200]
-    until(lambda: other.seen)
-    until(lambda: len(gateway.spool.results) == 3)
-    assert len(other.seen) == 1
-
-
-def test_a_shadow_that_hangs_never_hurts_live_traffic(mock: Mock, shadowed: tuple[Served, Mock], monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway, other = shadowed
-    monkeypatch.setattr(upstream, "MIRRORS_WAITING", 4)
-    other.answer = lambda seen: [GO]
-    room = upstream.MIRRORS_AT_ONCE + 4
-    for _ in range(room + 10):
-        assert post(gateway)[2] == COMPLETION
-    until(lambda: gateway.gateway.counts["mirrors_dropped"] == 10)
-    until(lambda: len(other.seen) == upstream.MIRRORS_AT_ONCE)
-    assert len([r for r in gateway.spool.results if r.outcome is Outcome.COMPLETE]) == room + 10
-    assert not [i for i in gateway.spool.intents[-1:] if i.role is Role.MIRRORED], "who waits for a connection has no intent yet"
-    other.answer = lambda seen: OK
-    other.go()
-    until(lambda: len(gateway.spool.results) == room + 10 + room)
-
-
-def test_a_shadow_that_fails_is_recorded_and_nothing_else(mock: Mock, shadowed: tuple[Served, Mock]) -> None:
-    gateway, other = shadowed
-    other.answer = lambda seen: stream(piece("Gr"), CLOSE)
-    assert post(gateway)[2] == COMPLETION
-    assert gateway.spool.leg(Role.MIRRORED)[1].outcome is Outcome.UPSTREAM_TRUNCATED
-    assert gateway.gateway.counts["faults"] == 0
 
 
 # ── Detent's own endpoint, and unpinned traffic ─────────────────────────────────────────────────────────────────────

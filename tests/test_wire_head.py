@@ -76,6 +76,23 @@ def test_streams_attempts_routes_and_wishes() -> None:
     assert (read.no_record, read.no_shadow) == (True, True)
 
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", TRACE),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", None),
+        (TRACE, None),
+    ],
+)
+def test_a_request_tells_which_trace_it_is_part_of(sent: str, trace: str | None) -> None:
+    assert head(headers={"traceparent": sent}).trace == trace
+    assert head().trace is None
+
+
 @pytest.mark.parametrize("count", ["NOT_GIVEN", "", "-1", "1.5", "99999999999", "²"])
 def test_a_retry_count_that_is_none_is_zero(count: str) -> None:
     assert head(headers={"x-stainless-retry-count": count}).attempt == 0

@@ -7,7 +7,7 @@ unit that is on the candidate stays there while a split widens; a new rollout ha
     |  candidate   |            stable                 |   control   |
 
 What a hash can't know is whether a run of an agent is under way: `InFlight` remembers that, so that a split that widens changes no
-version in the middle of one.
+version in the middle of one. Nor does it know what is rare: `Mirrored` remembers of which prompt templates the shadow has seen little.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Literal
 
 from detent.terms import Arm, Assignment, Flag, Head, Unit, UnitKind
 
-Purpose = Literal["arm", "shadow", "bodies"]
+Purpose = Literal["arm", "shadow", "second", "judge", "bodies"]
+Taken = Literal["drawn", "rare"]
 
 _BITS = 53  # a float holds 53 bits exactly: every draw is below 1, and no two hashes meet by rounding
 
@@ -136,3 +137,65 @@ class InFlight:
             if len(self._kept) <= self._most and at_s - oldest[0] < self._idle_s:
                 return
             self._kept.popitem(last=False)
+
+
+# ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RARE_CONVERSATIONS = 20
+"""A prompt template of which fewer conversations than these were mirrored is rare."""
+
+MOST_FOLLOWED = 10_000
+"""How many conversations, and how many templates, a gateway remembers for the shadow."""
+
+RARE_AT_FIRST = 200
+"""So many requests are taken for being rare before any was drawn, those that follow a first one among them. A template may hold a date or
+a name, so that every one is rare, and a conversation may have no end: beyond these requests are taken for that only while they are fewer
+than those that were drawn. So the share is at most doubled."""
+
+
+class Mirrored:
+    """Which units a gateway mirrors: those that are drawn, and conversations of rare templates from their first request on.
+
+    It lives as long as the gateway. A conversation that was taken for being rare is followed, so that it is mirrored as a whole; one that
+    had to be left once is not taken up again, since what comes after a gap is not comparable. A unit is no conversation: it may be a whole
+    app under one name.
+    """
+
+    def __init__(self, most: int = MOST_FOLLOWED) -> None:
+        self._most = most
+        self._followed: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._of_template: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
+        self._taken: dict[tuple[str, bool], int] = {}
+
+    def takes(self, unit: Unit, flag: Flag, head: Head) -> Taken | None:
+        """Why a request is mirrored; None where it is not. `took` is told of those that were."""
+        if flag.rollout is None or flag.mirror is None or flag.mirror.share <= 0.0:
+            return None
+        if draw(flag.salt, "shadow", unit.id) < flag.mirror.share:
+            return "drawn"
+        conversation = hash((unit.id, head.opening))
+        full = self._taken.get((flag.rollout, False), 0) >= RARE_AT_FIRST + self._taken.get((flag.rollout, True), 0)
+        if head.continues:
+            if full:
+                self._followed.pop((flag.rollout, conversation), None)
+            return "rare" if (flag.rollout, conversation) in self._followed else None
+        known = self._of_template.get((flag.rollout, head.template), set())
+        return None if full or conversation in known or len(known) >= RARE_CONVERSATIONS else "rare"
+
+    def took(self, unit: Unit, flag: Flag, head: Head, why: Taken) -> None:
+        """Counts a request that is on its way to the candidate."""
+        if flag.rollout is None:
+            return
+        taken = (flag.rollout, why == "drawn")
+        self._taken[taken] = self._taken.get(taken, 0) + 1
+        conversation = hash((unit.id, head.opening))
+        known = self._of_template.setdefault((flag.rollout, head.template), set())
+        self._of_template.move_to_end((flag.rollout, head.template))
+        if len(known) < RARE_CONVERSATIONS:
+            known.add(conversation)
+        if why == "rare":
+            self._followed[flag.rollout, conversation] = None
+            self._followed.move_to_end((flag.rollout, conversation))
+        for memory in (self._followed, self._of_template):
+            if len(memory) > self._most:
+                memory.popitem(last=False)

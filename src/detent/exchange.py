@@ -6,7 +6,7 @@
     ...the rim sends it, relays the answer, and says what it saw: Heard...
     written = result(ex, leg, heard)         written in the loop turn of the last byte
     fallback_leg(ex, leg, written, id)       after a candidate that failed before its first byte
-    mirrored_leg(ex, leg, written, id)       after a live answer
+    may_mirror, not_mirrored, mirrored_legs  after a live answer
 
 Nothing here raises for what a client or a provider sent.
 """
@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from detent import reading, wire
-from detent.assign import InFlight, assign, draw, hash_identity, unit_of
+from detent.assign import InFlight, Taken, assign, draw, hash_identity, unit_of
 from detent.errors import InvalidInput
 from detent.reading import Heard
-from detent.redaction import redact_bodies, redact_text
+from detent.redaction import Policy, redact_bodies, redact_text
 from detent.terms import (
     Answer,
     Arm,
@@ -33,6 +33,7 @@ from detent.terms import (
     Head,
     Intent,
     Leg,
+    NotMirrored,
     Outcome,
     Provider,
     Result,
@@ -40,7 +41,7 @@ from detent.terms import (
     Route,
     Version,
 )
-from detent.wire.effects import has_effects
+from detent.wire.effects import effect_of
 from detent.wire.guard import Headers, Refusal
 
 KEPT_BYTES = 2 * 1024 * 1024
@@ -70,7 +71,6 @@ class Exchange:
     session: str | None
     user: str | None
     sampled: bool
-    to_mirror: bool
 
 
 def route_for(head: Head, flags: FlagSet) -> Route | None:
@@ -124,7 +124,6 @@ def begin(
     assignment = assign(unit, flag)
     if in_flight is not None:
         assignment = in_flight.keep(assignment, flag, head, at_s)
-    may_mirror = assignment.arm is Arm.STABLE and flag.candidate is not None and not (head.no_shadow or head.no_record)
     return Exchange(
         id=id,
         gateway=gateway,
@@ -137,7 +136,6 @@ def begin(
         session=hash_identity(key, head.session) if key and head.session else None,
         user=hash_identity(key, head.user) if key and head.user else None,
         sampled=draw(key, "bodies", id) < route.record.bodies,
-        to_mirror=may_mirror and draw(flag.salt, "shadow", unit.id) < flag.shadow,
     )
 
 
@@ -160,7 +158,7 @@ def _flag(route: Route, dialect: Dialect, flags: FlagSet) -> Flag:
     if flag is None or flag.stable.provider not in flags.manifest.providers:
         return Flag(route=route.name, revision=flags.revision, stable=route.stable)
     if flag.candidate is not None and not _speaks(flag.candidate, dialect, flags):
-        return replace(flag, candidate=None, split=0.0, control=0.0, shadow=0.0)
+        return replace(flag, candidate=None, split=0.0, control=0.0, mirror=None)
     return flag
 
 
@@ -202,17 +200,6 @@ def fallback_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None
     return Leg(id=id, role=Role.FALLBACK, arm=Arm.STABLE, version=ex.flag.stable, why=f"candidate_failed:{what}")
 
 
-def mirrored_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None:
-    """The candidate's leg on a copy of the request, if this exchange was drawn for the shadow and stable has answered it in full.
-
-    A request with effects on the provider's side is never sent twice.
-    """
-    live = leg.role is Role.SERVED and leg.arm is Arm.STABLE and written.outcome is Outcome.COMPLETE
-    if not ex.to_mirror or not live or ex.flag.candidate is None or len(ex.body) > KEPT_BYTES or has_effects(ex.body):
-        return None
-    return Leg(id=id, role=Role.MIRRORED, arm=Arm.CANDIDATE, version=ex.flag.candidate)
-
-
 def asks_usage(ex: Exchange) -> bool:
     """Whether we ask upstream for the tokens of a stream whose client did not, and take the extra chunk out again."""
     head = ex.head
@@ -236,6 +223,43 @@ def body_for(ex: Exchange, leg: Leg) -> bytes:
 def own_cache(salt: str) -> Callable[[str], str]:
     """What becomes of an app's own cache key (empty without one) under a rollout: apart from all others, and telling nothing of either."""
     return lambda own: hash_identity(salt, f"cache:{own}")
+
+
+# ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_mirror(ex: Exchange, leg: Leg, written: Result) -> bool:
+    """Whether this leg is one that the shadow copies: stable, as the route's own choice, has answered it in full."""
+    live = leg.role is Role.SERVED and leg.arm is Arm.STABLE and written.outcome is Outcome.COMPLETE
+    return live and ex.flag.candidate is not None and ex.flag.mirror is not None
+
+
+def not_mirrored(ex: Exchange, heard: Heard) -> tuple[NotMirrored, str] | None:
+    """Why a request is never mirrored, with more of the reason; None where it may be. A second answer to it must do nothing in the world,
+    go where the route's processors allow, and be small enough to be kept beside the live one.
+    """
+    if ex.head.no_shadow or ex.head.no_record:
+        return "no_shadow", ""
+    allowed = ex.route.processors
+    if ex.flag.candidate is not None and allowed is not None and ex.flag.candidate.provider not in allowed:
+        return "processor", ex.flag.candidate.provider
+    if len(ex.body) > KEPT_BYTES or heard.body is None or len(heard.body) > KEPT_BYTES:
+        return "too_large", "request" if len(ex.body) > KEPT_BYTES else "answer"
+    effect = effect_of(ex.body)
+    return ("effects", effect) if effect else None
+
+
+def mirrored_legs(ex: Exchange, taken: Taken, new_id: Callable[[str], str]) -> tuple[Leg, Leg | None]:
+    """The legs on copies of a request that `may_mirror`: the candidate's, and for a sample a second one of stable's, which shows how often
+    stable disagrees with itself.
+    """
+    assert ex.flag.candidate is not None, "asked before"
+    assert ex.flag.mirror is not None, "asked before"
+    why = "rare" if taken == "rare" else ""
+    candidate = Leg(id=new_id("le_"), role=Role.MIRRORED, arm=Arm.CANDIDATE, version=ex.flag.candidate, why=why)
+    if draw(ex.flag.salt, "second", ex.id) >= ex.flag.mirror.second:
+        return candidate, None
+    return candidate, Leg(id=new_id("le_"), role=Role.MIRRORED, arm=Arm.STABLE, version=ex.flag.stable)
 
 
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -276,6 +300,7 @@ def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
         tenant=ex.head.tenant,
         region=ex.head.region,
         falls_back=falls_back(ex),
+        trace=ex.head.trace,
     )
 
 
@@ -301,20 +326,28 @@ class Ended:
 def ended(ex: Exchange, leg: Leg, heard: Heard) -> Ended:
     """What was heard of a leg, read once; `with_bodies` makes a record of it.
 
-    Bodies are kept for the sample, for both legs of a mirrored exchange, and for everything that went wrong; never where the client
-    forbade it. What a client or a provider wrote stands in no result before the route's policy of redaction has gone over it.
+    Bodies are kept for the sample and for everything that went wrong; never where the client forbade it, nor on a route that keeps none at
+    all, which keeps no word of an error either. (Those of a mirrored exchange are kept by who mirrors it.) What a client or a provider
+    wrote stands in no result before the route's policy of redaction has gone over it.
     """
     written, answer = reading.read(ex.head.endpoint, ex.body, heard, leg.id)
     policy = ex.route.record.redact
     odd = written.outcome is not Outcome.COMPLETE or written.parse not in {None, "ok"}
     written = replace(
         written,
-        error=None if written.error is None else redact_text(written.error, policy),
+        error=error_kept(written, policy, keeps=ex.route.record.bodies > 0.0),
         tools_called=tuple(redact_text(name, policy) for name in written.tools_called),
     )
-    if ex.head.no_record or not (odd or ex.sampled or ex.to_mirror):
+    if ex.head.no_record or ex.route.record.bodies == 0.0 or not (odd or ex.sampled):
         return Ended(written)
     return Ended(written, answer if heard.body is not None and len(heard.body) <= KEPT_BYTES else None, True)
+
+
+def error_kept(written: Result, policy: Policy, *, keeps: bool) -> str | None:
+    """What is kept of an error's text, redacted. Trap: providers quote the prompt in it, so that it is a body where none is kept."""
+    if written.error is None or not (keeps or written.outcome is Outcome.CONNECT_FAILED):
+        return None
+    return redact_text(written.error, policy)
 
 
 def size_kept(ex: Exchange, end: Ended) -> int:

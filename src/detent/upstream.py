@@ -1,14 +1,13 @@
 """Sends legs to providers: the one place where bytes leave for the internet. aiohttp's pooled client is behind this seam and nowhere else.
 
-Two pools: live traffic, and a bounded one for mirrored legs, so that a shadow that hangs takes nothing from a user. Every address is
-built here from the pin file and the request's own path; an answer that points elsewhere is not followed. Every fault becomes an
-`UpstreamError`.
+Live traffic and mirrored legs have an `Upstream` each, in processes of their own, so that a shadow that hangs takes nothing from a user.
+Every address is built here from the pin file and the request's own path; an answer that points elsewhere is not followed. Every fault
+becomes an `UpstreamError`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -25,11 +24,6 @@ READ_SECONDS = 600.0
 
 KEEP_ALIVE_SECONDS = 30.0
 HEADER_BYTES = 64 * 1024
-
-MIRRORS_AT_ONCE = 16
-MIRRORS_WAITING = 64
-MIRROR_BYTES = 64 * 1024 * 1024
-"""Bounds of the mirrored pool: connections, requests that wait for one, and the memory that all their bodies take together."""
 
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
@@ -103,38 +97,35 @@ class Reply:
 
 
 class Upstream:
-    """The client side of the gateway. Start and close it in the event loop that uses it."""
+    """The client side of a process that calls providers: a pool of connections. Start and close it in the event loop that uses it."""
 
     def __init__(self, *, connect_s: float = CONNECT_SECONDS, read_s: float = READ_SECONDS) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=read_s)
-        self._live: aiohttp.ClientSession | None = None
-        self._mirrors: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(MIRRORS_AT_ONCE)
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._job_bytes = 0
+        self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Opens the pools."""
-        self._live = self._session(limit=0)
-        self._mirrors = self._session(limit=MIRRORS_AT_ONCE)
+        """Opens the pool."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_AUTOMATIC,
+            timeout=self._timeout,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+        )
 
     async def close(self) -> None:
-        """Ends the mirrored legs that are on their way, and closes every connection."""
-        jobs = list(self._jobs)
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
-        for session in (self._live, self._mirrors):
-            if session is not None:
-                await session.close()
+        """Closes every connection."""
+        if self._session is not None:
+            await self._session.close()
 
-    async def send(self, out: Outgoing, *, mirrored: bool = False) -> Reply:
+    async def send(self, out: Outgoing) -> Reply:
         """Sends a request and returns as soon as the answer's headers are there. Raises UpstreamError; a redirect is one."""
-        session = self._mirrors if mirrored else self._live
-        if session is None:
+        if self._session is None:
             raise UpstreamError(Outcome.CONNECT_FAILED, "upstream_unreachable", "the gateway is not started")
         try:
-            response = await session.request(
+            response = await self._session.request(
                 out.method, address(out), headers=out.headers, data=out.body or None, allow_redirects=False, timeout=self._timeout
             )
         except TimeoutError as error:
@@ -152,35 +143,6 @@ class Upstream:
             response.close()
             raise UpstreamError(Outcome.MALFORMED, "upstream_malformed", f"the provider's status is none: `{response.status}`")
         return Reply(response)
-
-    def mirror(self, job: Callable[[], Awaitable[None]], size: int) -> bool:
-        """Runs a mirrored leg when a connection is free; False if too much waits already. `size` counts the bytes that it holds."""
-        if len(self._jobs) >= MIRRORS_AT_ONCE + MIRRORS_WAITING or self._job_bytes + size > MIRROR_BYTES:
-            return False
-        self._job_bytes += size
-        task = asyncio.get_running_loop().create_task(self._when_free(job))
-        self._jobs.add(task)
-        task.add_done_callback(lambda done: self._forget(done, size))
-        return True
-
-    async def _when_free(self, job: Callable[[], Awaitable[None]]) -> None:
-        async with self._slots:
-            await job()
-
-    def _forget(self, task: asyncio.Task[None], size: int) -> None:
-        self._jobs.discard(task)
-        self._job_bytes -= size
-
-    def _session(self, *, limit: int) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEP_ALIVE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_AUTOMATIC,
-            timeout=self._timeout,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-        )
 
 
 def address(out: Outgoing) -> URL:

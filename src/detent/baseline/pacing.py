@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 
 START = 4
 CEILING = 32
-OVERLOADED = frozenset({429, 503, 529})
-"""HTTP statuses of a provider that has too much to do; 529 is Anthropic's."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0

@@ -1,12 +1,14 @@
 """The reverse proxy: bytes move, and what moved is written down. Everything it decides is decided in `exchange`.
 
 app.py       one request from its first byte to its record       caller.py    the client's side of the connection
-tape.py      what is kept of an answer while it passes           taking.py    the feedback endpoint, and who may send it how much
+records.py   what is written down, and when                      taking.py    the feedback endpoint, and who may send it how much
 feedback.py  what an app says of an answer, entry by entry       shorten.py   a body of any size, made short while it comes
-allowance.py a token bucket                                      records.py   what is written down, and when
+mirror_desk.py  which exchanges the shadow gets                  mirroring.py the process that mirrors, and how it is fed
+allowance.py a token bucket
 """
 
 from detent.gateway.app import AnswerBroken, Gateway
+from detent.gateway.mirroring import Mirrors, MirrorSink
 from detent.gateway.records import SpoolSink
 
-__all__ = ["AnswerBroken", "Gateway", "SpoolSink"]
+__all__ = ["AnswerBroken", "Gateway", "MirrorSink", "Mirrors", "SpoolSink"]

@@ -21,14 +21,16 @@ from detent import exchange, reading, wire
 from detent.assign import InFlight, signed_id
 from detent.exchange import Exchange, Unmanaged
 from detent.gateway.caller import Caller, CallerGone, Message, Receive, Send
+from detent.gateway.mirror_desk import MirrorDesk
+from detent.gateway.mirroring import MirrorSink
 from detent.gateway.records import Records, SpoolSink
 from detent.gateway.taking import FeedbackDesk
-from detent.gateway.tape import Tape
-from detent.terms import FlagSet, Leg, Outcome, Provider, Result
+from detent.tape import Tape
+from detent.terms import FlagSet, Leg, Outcome, Provider, Role
 from detent.upstream import Outgoing, Reply, Upstream, UpstreamError
 from detent.wire import guard
 from detent.wire.guard import Headers, Refusal
-from detent.wire.headers import for_client, for_upstream
+from detent.wire.headers import for_client, for_mirror, for_upstream
 
 HEALTH = "/detent/v1/health"
 FEEDBACK = "/detent/v1/feedback"
@@ -58,7 +60,8 @@ def time_ordered_id(prefix: str) -> str:
 
 
 class Gateway:
-    """One gateway process. `flags` gives what to obey at this moment; `name` is written into every record.
+    """One gateway process. `flags` gives what to obey at this moment; `name` is written into every record; `mirrors` takes what the shadow
+    drew, and without it nothing is mirrored.
 
     `unpinned` counts requests without a route by name, `counts` what was dropped or went wrong on our side.
     """
@@ -70,6 +73,7 @@ class Gateway:
         upstream: Upstream,
         name: str,
         *,
+        mirrors: MirrorSink | None = None,
         clock_us: Callable[[], int] = now_us,
         new_id: Callable[[str], str] = time_ordered_id,
         monotonic: Callable[[], float] = time.monotonic,
@@ -85,6 +89,7 @@ class Gateway:
         self._monotonic = monotonic
         self._in_flight = InFlight()
         self._feedback = FeedbackDesk(self._records.write, self.counts, clock_us, new_id, monotonic)
+        self._mirrors = MirrorDesk(mirrors, self._records.write, counts=self.counts, clock_us=clock_us, new_id=new_id, monotonic=monotonic)
         self._known_keys: tuple[str, tuple[bytes, ...]] = ("", ())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -102,7 +107,8 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._upstream.close()
-        await self._records.settled()
+        await self._records.settled()  # before the shadow, which may take longer than whoever stops us is willing to wait
+        await self._mirrors.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, caller: Caller) -> None:
@@ -190,8 +196,7 @@ class Gateway:
 
         def outgoing(leg: Leg) -> Outgoing:
             provider = flags.manifest.providers[leg.version.provider]
-            key = os.environ.get(provider.key_env) if provider.key_env is not None else None
-            headers = for_upstream(caller.headers, dialect=provider.dialect, key=key or None, without=own_keys, identity=True)
+            headers = _headers(ex, leg, provider, caller.headers, own_keys)
             return _outgoing(provider, caller, headers, exchange.body_for(ex, leg))
 
         leg: Leg | None = exchange.first_leg(ex, self._new_id("le_"))
@@ -202,7 +207,8 @@ class Gateway:
         """Sends a leg and relays its answer, with a record before and after; returns the leg that answers in its place, if one has to."""
         failure = None
         tape = Tape(self._clock_us)
-        self._records.write(exchange.intent(ex, leg, tape.sent_us))
+        intent = exchange.intent(ex, leg, tape.sent_us)
+        self._records.write(intent)
         try:
             with await self._upstream.send(outgoing(leg)) as reply:
                 tape.opened(reply)
@@ -221,7 +227,9 @@ class Gateway:
             failure = UpstreamError(Outcome.MALFORMED, "upstream_malformed", "the provider's answer cannot be passed on")
             failure.__cause__ = error
             tape.failed(failure)
-        written = self._records.ended(ex, leg, tape.heard())
+        heard = tape.heard()
+        written = self._records.ended(ex, leg, heard)
+        self._mirrors.answered(leg, written.status)
         if caller.gone:
             return None
         if not caller.started:
@@ -231,7 +239,7 @@ class Gateway:
             return fallback
         if failure is not None:
             await self._break_off(ex, caller, tape, failure)
-        self._mirror(ex, leg, written, outgoing)
+        self._mirrors.mirror(ex, leg, live=intent, heard=heard, written=written, outgoing=outgoing)
         return None
 
     async def _relay_if_it_answers(self, ex: Exchange, leg: Leg, reply: Reply, tape: Tape, caller: Caller) -> None:
@@ -263,28 +271,18 @@ class Gateway:
             await caller.send(wire.error_event(ex.head.endpoint, str(failure), failure.code))
         raise AnswerBroken(failure.code) from None
 
-    # ── the mirror ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _mirror(self, ex: Exchange, leg: Leg, written: Result, outgoing: Callable[[Leg], Outgoing]) -> None:
-        """Sends a copy to the candidate, after the live answer and out of its way; dropped and counted where there is no room."""
-        mirrored = exchange.mirrored_leg(ex, leg, written, self._new_id("le_"))
-        if mirrored is None:
-            return
-        out = outgoing(mirrored)
-        if not self._upstream.mirror(lambda: self._mirrored(ex, mirrored, out), len(ex.body) + len(out.body)):
-            self.counts["mirrors_dropped"] += 1
+def _headers(ex: Exchange, leg: Leg, provider: Provider, headers: Headers, own_keys: frozenset[bytes]) -> list[tuple[str, str]]:
+    """What a leg carries: the provider's key, if it has one. A mirrored leg has a key of its own where one is named, and never another."""
+    if leg.role is not Role.MIRRORED:
+        return for_upstream(headers, dialect=provider.dialect, key=_key(provider.key_env), without=own_keys, identity=True)
+    key = _key(provider.key_env if provider.shadow_key_env is None else provider.shadow_key_env)
+    span = os.urandom(8).hex()
+    return for_mirror(headers, dialect=provider.dialect, key=key, without=own_keys, trace=ex.head.trace, span=span)
 
-    async def _mirrored(self, ex: Exchange, leg: Leg, out: Outgoing) -> None:
-        tape = Tape(self._clock_us)
-        self._records.write(exchange.intent(ex, leg, tape.sent_us))
-        try:
-            with await self._upstream.send(out, mirrored=True) as reply:
-                tape.opened(reply)
-                while chunk := await reply.read():
-                    tape.add(chunk)
-        except UpstreamError as failure:
-            tape.failed(failure)
-        self._records.ended(ex, leg, tape.heard())
+
+def _key(name: str | None) -> str | None:
+    return os.environ.get(name) or None if name is not None else None
 
 
 def _outgoing(provider: Provider, caller: Caller, headers: list[tuple[str, str]], body: bytes) -> Outgoing:

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from detent import exchange, reading
 from detent.exchange import Ended, Exchange
-from detent.gateway.tape import Tape
 from detent.reading import Heard
-from detent.terms import Begun, Feedback, Intent, Leg, Result
+from detent.tape import Tape
+from detent.terms import Begun, Feedback, Intent, Leg, Result, Unmirrored
 
 AT_ONCE_BYTES = 32 * 1024
 APART_BYTES = 64 * 1024 * 1024
@@ -22,7 +22,7 @@ thread; so many of them may wait there."""
 class SpoolSink(Protocol):
     """Where records go. `write` never raises and never blocks."""
 
-    def write(self, entry: Intent | Begun | Result | Feedback) -> None:
+    def write(self, entry: Intent | Begun | Result | Feedback | Unmirrored) -> None:
         """Takes an entry."""
 
 
@@ -40,7 +40,7 @@ class Records:
         """Waits for the results whose bodies are still being redacted."""
         await asyncio.gather(*self._jobs)
 
-    def write(self, entry: Intent | Begun | Result | Feedback) -> None:
+    def write(self, entry: Intent | Begun | Result | Feedback | Unmirrored) -> None:
         """Writes an entry as it is."""
         try:
             self._spool.write(entry)

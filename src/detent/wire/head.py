@@ -11,7 +11,7 @@ import msgspec
 from detent.errors import InvalidInput
 from detent.terms import Dialect, Endpoint, Head
 from detent.wire import json_text
-from detent.wire.identity import SESSION_PLACES, USER_PLACES, Headers, find, header_values, read_clues
+from detent.wire.identity import SESSION_PLACES, USER_PLACES, Headers, find, header_values, read_clues, trace_of
 from detent.wire.json_text import Span, a_list, an_object, text_of
 
 _ENDPOINTS = {
@@ -87,6 +87,7 @@ def read_head(endpoint: Endpoint, headers: Headers, body: bytes) -> Head:
         region=_word(values.get("x-detent-region", "")),
         api_version=api_version,
         betas=betas,
+        trace=trace_of(values),
     )
 
 

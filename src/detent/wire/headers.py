@@ -1,8 +1,9 @@
 """Which headers cross the gateway, in either direction: a pure list in, a pure list out.
 
 Everything passes but what belongs to one connection (hop-by-hop), to Detent (`x-detent-*`), or is none of a provider's business
-(`baggage` may hold personal data; forwarding headers name the app's own users). Values pass as they are; credentials are replaced
-only where a provider's key is given.
+(`baggage` may hold personal data; forwarding headers name the app's own users). What forbids a copy or a record passes: there may be
+another gateway on the way. Values pass as they are; credentials are replaced only where a provider's key is given. A mirrored request
+says that it is one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ _HOP = frozenset(
 )  # fmt: skip
 _NOT_UPSTREAM = _HOP | {b"host", b"content-length", b"expect", b"baggage", b"forwarded", b"x-real-ip"}
 _NOT_UPSTREAM_PREFIXES = (b"x-detent-", b"x-forwarded-")
+_OF_THE_FIRST = frozenset((b"traceparent", b"tracestate", b"idempotency-key", b"x-client-request-id"))
+"""What names one request and no copy of it. Under one idempotency key a provider answers the second copy with the first one's answer."""
+
+NO_SHADOW = "x-detent-no-shadow"
+"""The header that forbids a mirror; a mirrored request carries it, so that no other gateway on its way mirrors it once more."""
+
+_FORBIDS = (NO_SHADOW.encode(), b"x-detent-no-record")
+
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"))
 
 
@@ -45,13 +54,22 @@ def for_upstream(
         (name.decode("latin-1"), _text(value))
         for name, value in headers
         # An underscore is a hyphen to many a server behind us: `x_detent_route` is ours as well.
-        if name not in dropped and not name.replace(b"_", b"-").startswith(_NOT_UPSTREAM_PREFIXES)
+        if name not in dropped and (name in _FORBIDS or not name.replace(b"_", b"-").startswith(_NOT_UPSTREAM_PREFIXES))
     ]
     if identity:
         sent.append(("accept-encoding", "identity"))
     if key is not None:
         sent.append(_credential(dialect, key, {name for name, _ in headers}))
     return sent
+
+
+def for_mirror(
+    headers: Headers, *, dialect: Dialect, key: str | None, without: Collection[bytes] = (), trace: str | None, span: str
+) -> list[tuple[str, str]]:
+    """The headers of a mirrored leg: as `for_upstream` would send them, but in a `span` (16 hex digits) of its own in the same `trace`."""
+    own = [(name, value) for name, value in headers if name not in _OF_THE_FIRST and name != NO_SHADOW.encode()]
+    sent = for_upstream(own, dialect=dialect, key=key, without=without, identity=True)
+    return [*sent, (NO_SHADOW, "1"), *([] if trace is None else [("traceparent", f"00-{trace}-{span}-00")])]
 
 
 def for_client(headers: Headers, *, status: int, rewritten: bool = False, added: Headers = ()) -> list[tuple[bytes, bytes]]:

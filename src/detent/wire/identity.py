@@ -57,8 +57,9 @@ def _field(key: str) -> Place:
     return Place(key, lambda clues: clues.body.get(key))
 
 
-def _trace(clues: Clues) -> str | None:
-    found = _TRACE.fullmatch(clues.headers.get("traceparent", ""))
+def trace_of(values: dict[str, str]) -> str | None:
+    """The id of the trace that the headers (`header_values`) continue: 32 hex digits, not all zero; None without a sane `traceparent`."""
+    found = _TRACE.fullmatch(values.get("traceparent", ""))
     return found[1] if found is not None and found[1].strip("0") else None
 
 
@@ -108,7 +109,7 @@ SESSION_PLACES: tuple[Place, ...] = (
     _header("x-portkey-trace-id"),
     _metadata("session_id"),
     Place("metadata.user_id", _session_in_user_id),
-    Place("traceparent", _trace),
+    Place("traceparent", lambda clues: trace_of(clues.headers)),
 )
 
 USER_PLACES: tuple[Place, ...] = (

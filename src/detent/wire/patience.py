@@ -1,4 +1,4 @@
-"""How long an answer asks its client to wait."""
+"""Which answers ask their client to wait, and for how long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
+
+ASKS_TO_WAIT = frozenset({429, 503, 529})
+"""HTTP statuses of a provider that has too much to do; 529 is Anthropic's."""
+
+SLOW_DOWN = frozenset({429, 529})
+"""Those that say it of themselves; a single 503 may be no more than one server's bad moment."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
