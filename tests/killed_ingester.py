@@ -1,4 +1,4 @@
-"""A nursery for processes that are killed: a writer of two spools, and ingesters that die at random moments and at chosen ones.
+"""A nursery for processes that are killed: a writer of three spools, and ingesters that die at random moments and at chosen ones.
 
     python killed_ingester.py STORE_URL ROOT TWIN_ROOT SEED
 
@@ -34,7 +34,7 @@ from detent.store.journal import Journal
 from detent.store.spool import Spool, segments, spool_dirs
 from detent.store.state import State
 from detent.terms import Arm, Outcome, Role, UnitKind, Usage, utc
-from records import T0_US, begun, intent, result, thumbs_down
+from records import T0_US, begun, intent, kept, pair, result, thumbs_down, unmirrored
 
 STEP_US = 10_000
 FEEDBACK_AFTER = 200
@@ -59,10 +59,10 @@ class Time:
 
 
 def write(roots: list[Path], time_file: Path, seed: int, stop: int) -> None:
-    """Sessions of some legs over two gateways, until `stop` says so; then die in the middle of it."""
+    """Sessions of some legs over two gateways, and what is mirrored, until `stop` says so; then die in the middle of it."""
     rng = Random(seed)
     clock = Time(time_file)
-    gateways = [[Spool(root, f"gw{number}", segment_bytes=30_000) for root in roots] for number in (1, 2)]
+    gateways = [[Spool(root, f"gw{number}", segment_bytes=30_000) for root in roots] for number in (1, 2, 3)]
     under_way: list[tuple[int, str, int]] = []  # when, which leg, at which gateway
     beginning: list[tuple[int, int, str, int]] = []  # when its first byte comes, when it was sent, the rest as above
     seen: list[tuple[str, str]] = []  # unit and exchange of every leg
@@ -102,6 +102,10 @@ def write(roots: list[Path], time_file: Path, seed: int, stop: int) -> None:
         if rng.random() < 0.6:
             beginning.append((at_us + rng.randrange(1, lasts + 1) * STEP_US, at_us, leg, gateway))
         seen.append((unit, f"ex_{leg}"))
+        if role is Role.MIRRORED:  # the process that mirrors has a spool of its own; the live leg is on record at the gateway
+            say(2, rng.choice((kept(leg, seconds, answer=leg.encode()), pair(leg, seconds, turn=number))))
+        elif rng.random() < 0.1:
+            say(2, unmirrored(rng.choice(("effects", "budget")), seconds, rng.randrange(1, 9)))
         if number >= FEEDBACK_AFTER and rng.random() < 0.1:
             unit, exchange = seen[number - FEEDBACK_AFTER]
             about = rng.choice(({"session": unit}, {"exchange": exchange}, {"exchange": "ex_of_nobody"}))

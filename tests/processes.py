@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from detent.sim.versions import HONEST, STABLE
 from detent.store import Store, open_store
 from detent.store.spool import START, Entry, read_spool, spool_dirs
 from detent.terms import Flag, Intent, Phase, Result, Rollout, Version
+from detent.transitions import mirror_of
 
-CANARY = "ro_canary"
+CANARY, SHADOW = "ro_canary", "ro_shadow"
 LATER = timedelta(hours=1)
 
 PATIENCE_S = 90.0
@@ -50,7 +51,7 @@ unsafe_short_windows = true
 approve  = []
 alpha    = 0.01
 baseline = {{ screen = 2, confirm = 4, stable_repeats = 2, fdr = 0.1, cases = 40, at_least = 1, margin = 1.0 }}
-shadow   = {{ share = 1.0, at_least = "100ms", at_most = "10m", pairs = 50 }}
+shadow   = {{ share = 1.0, at_least = "100ms", at_most = "10m", pairs = 50, coverage = 0.5, budget_usd_per_day = inf }}
 canary   = {{ steps = [{{ share = 0.3, at_least = "3s", units = 5 }}, {{ share = 0.6, at_least = "100ms", units = 80 }}], at_most = "20m" }}
 soak     = {{ at_least = "4s", holdback = 0.1 }}
 
@@ -194,6 +195,20 @@ class Installation:
     def gateway(self, name: str = "two") -> Process:
         return self.start("gateway", "--name", name)
 
+    def writers(self) -> set[str]:
+        """The gateways that spools are of; the process that mirrors for one has a spool of its own."""
+        return {spool.name.rpartition("-")[0].removesuffix("-shadow") for spool in self.spools.iterdir()}
+
+    def mirroring(self) -> list[int]:
+        """The processes that mirror for gateways here: each outlives its gateway by its calls in flight."""
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if self._mirrors(path)]
+
+    def _mirrors(self, cmdline: Path) -> bool:
+        with suppress(OSError):  # it has just ended
+            words = cmdline.read_bytes().split(b"\0")
+            return b"detent.shadow" in words and str(self.dot).encode() in words
+        return False
+
     def acknowledged(self, *processes: Process) -> None:
         """Wait until these processes serve the store's revision and say so."""
 
@@ -248,6 +263,29 @@ def in_canary(place: Installation) -> None:
     )
     flag = Flag(route="chat", revision=0, stable=stable, candidate=candidate, rollout=CANARY, split=0.5, period=1, salt=salt)
     place.store.state.open_rollout(rollout, flag, by="test", at=now())
+
+
+def in_shadow(place: Installation, **stage: Any) -> Rollout:
+    """A rollout in its shadow, which nothing moves on; `stage` is of its plan. Everything is mirrored, stable is asked once."""
+    text = place.file.read_text()
+    plan = read(text).plans["quick"]
+    apply(place.store, text, file="detent.toml", by="test", now=now(), new_id=str, new_salt=str)
+    stable, candidate, salt = Version("atlas", STABLE), Version("atlas", HONEST), "the rollout's salt"
+    rollout = Rollout(
+        id=SHADOW,
+        route="chat",
+        owner="a@example.com",
+        stable=stable,
+        candidate=candidate,
+        plan=replace(plan, shadow=replace(plan.shadow, **{"second": 0.0} | stage)),
+        salt=salt,
+        opened_at=now(),
+        entered_at=now() + LATER,
+        phase=Phase.SHADOW,
+    )
+    flag = Flag(route="chat", revision=0, stable=stable, candidate=candidate, rollout=SHADOW, salt=salt, mirror=mirror_of(rollout))
+    place.store.state.open_rollout(rollout, flag, by="test", at=now())
+    return rollout
 
 
 @dataclass

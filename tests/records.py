@@ -13,12 +13,16 @@ from detent.terms import (
     Feedback,
     Guard,
     Intent,
+    Kept,
+    NotMirrored,
     Outcome,
+    Pair,
     Plan,
     Result,
     Role,
     Rollout,
     UnitKind,
+    Unmirrored,
     Version,
     micros,
 )
@@ -98,3 +102,18 @@ def result(leg: str, seconds: float = 1.0, outcome: Outcome = Outcome.COMPLETE, 
 
 def thumbs_down(id: str, seconds: float, **about: Any) -> Feedback:
     return Feedback(id=id, at_us=at(seconds), metric="thumbs_down", value=1.0, **about)
+
+
+def unmirrored(reason: NotMirrored, seconds: float = 0.0, n: int = 1, why: str = "") -> Unmirrored:
+    """So many requests that the shadow of `ro_1` drew and did not send."""
+    return Unmirrored(rollout="ro_1", at_us=at(seconds), reason=reason, why=why, n=n)
+
+
+def kept(leg: str, seconds: float = 0.0, request: bytes = b"{}", answer: bytes = b"{}") -> Kept:
+    """What was asked and said on a live leg, kept for its pair."""
+    return Kept(leg=f"le_{leg}", at_us=at(seconds), request_body=request, answer_body=answer)
+
+
+def pair(exchange: str, seconds: float = 0.0, **more: Any) -> Pair:
+    """A pair of `ro_1` that was scored in memory."""
+    return Pair(rollout="ro_1", exchange=f"ex_{exchange}", at_us=at(seconds), **more)

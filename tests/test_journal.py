@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from sqlalchemy import event, text
 
-from detent import wire
+from detent import reading, wire
 from detent.evidence.past import Before
 from detent.evidence.units import UnitKey
+from detent.grading import RecordedPair, Side
 from detent.stats.sketch import bucket
 from detent.store import Store, open_store
 from detent.store.journal import Recorded
@@ -26,6 +27,7 @@ from detent.terms import (
     Feedback,
     Guard,
     Intent,
+    Kept,
     Outcome,
     Past,
     PastMetric,
@@ -281,38 +283,134 @@ def test_traffic_is_told_by_templates_of_all_requests_and_strata_of_those_with_b
     assert store.journal.traffic("chat", since=utc(at(0))).requests == 0
 
 
-def mirrored(name: str, answered: float, *, outcome: Outcome = Outcome.COMPLETE) -> tuple[list[Intent], list[Result]]:
-    """An exchange served by stable at once, whose shadow answered at the given second."""
-    live = intent(name, stream=True)
-    shadow = replace(intent(f"{name}.m", arm=Arm.CANDIDATE, role=Role.MIRRORED), exchange=live.exchange)
-    ends = [
-        result(name, 0.5, request_body=b"ask", answer_body=b"stable"),
-        result(f"{name}.m", answered, outcome, request_body=b"ask", answer_body=b"new" if outcome is Outcome.COMPLETE else None),
-    ]
-    return [live, shadow], ends
+ASKED, STABLES, CANDIDATES, SECONDS = b"ask", *(reading.keep(Answer(text=word)) for word in ("stable", "new", "again"))
 
 
-def test_pairs_come_in_the_order_of_completion_and_none_is_skipped(store: Store) -> None:
+def mirrored(
+    name: str, answered: float, *, second: float | None = None, outcome: Outcome = Outcome.COMPLETE, why: str = ""
+) -> tuple[list[Intent], list[Result]]:
+    """An exchange served by stable at once, whose shadow answered at the given second; and stable's second answer."""
+    live = intent(name, template="t", endpoint=Endpoint.ANTHROPIC_MESSAGES)
+    sent = [live, replace(intent(f"{name}.m", seconds=0.6, arm=Arm.CANDIDATE, role=Role.MIRRORED, why=why), exchange=live.exchange)]
+    said = CANDIDATES if outcome is Outcome.COMPLETE else None
+    ends = [result(name, 0.5), result(f"{name}.m", answered, outcome, request_body=ASKED, answer_body=said)]
+    if second is not None:
+        sent.append(replace(intent(f"{name}.s", seconds=0.6, role=Role.MIRRORED), exchange=live.exchange))
+        ends.append(result(f"{name}.s", second, request_body=ASKED, answer_body=SECONDS))
+    return sent, ends
+
+
+def kept(name: str) -> list[Kept]:
+    return [Kept(leg=f"le_{name}", at_us=at(1), request_body=ASKED, answer_body=STABLES)]
+
+
+def ungraded(store: Store, limit: int = 9) -> list[str]:
+    return [pair.exchange.removeprefix("ex_") for pair in store.journal.ungraded_pairs("ro_1", limit=limit)]
+
+
+def side(text: str) -> Side:
+    return Side(outcome=Outcome.COMPLETE, status=200, answer=Answer(text=text))
+
+
+def test_a_pair_is_read_with_all_its_answers(store: Store) -> None:
+    store.journal.put(*mirrored("a", 2.0, second=3.0), kept=kept("a"))
+    store.journal.put(*mirrored("b", 4.0, outcome=Outcome.CONNECT_FAILED, why="rare"), kept=kept("b"))
+    first, other = store.journal.ungraded_pairs("ro_1", limit=5)
+    assert first == RecordedPair(
+        rollout="ro_1",
+        exchange="ex_a",
+        at_us=at(3),
+        asked_us=at(0),
+        unit="u1",
+        endpoint=Endpoint.ANTHROPIC_MESSAGES,
+        request=ASKED,
+        template="t",
+        drawn=True,
+        stable=side("stable"),
+        candidate=side("new"),
+        second=side("again"),
+    )
+    assert (other.candidate, other.second, other.drawn) == (Side(outcome=Outcome.CONNECT_FAILED), None, False)
+    assert store.journal.recorded_pairs("ro_1", ["ex_b", "ex_a", "ex_none"]) == [first, other]
+    assert store.journal.recorded_pairs("ro_2", ["ex_a"]) == []
+
+
+def test_pairs_come_in_the_order_of_completion_until_they_are_marked(store: Store) -> None:
     for name, answered in (("slow", 9.0), ("quick", 1.0), ("tie1", 5.0), ("tie2", 5.0), ("late", 10.0)):
-        store.journal.put(*mirrored(name, answered))
-    seen: list[str] = []
-    after_us = 0
-    while found := store.journal.ungraded_pairs("ro_1", limit=2, after_us=after_us):
-        seen += [pair.exchange for pair in found]
-        after_us = found[-1].at_us
-    assert seen == ["ex_quick", "ex_tie1", "ex_tie2", "ex_slow", "ex_late"]
+        store.journal.put(*mirrored(name, answered, second=answered), kept=kept(name))
+    assert ungraded(store, 2) == ["quick", "tie1"]
+    store.journal.mark_graded("ro_1", ["ex_quick", "ex_tie1"])
+    assert ungraded(store) == ["tie2", "slow", "late"]
+    store.journal.put(*mirrored("later", 0.7), kept=kept("later"))  # out of another spool
+    assert ungraded(store) == ["later", "tie2", "slow", "late"]
+    store.journal.mark_graded("ro_2", ["ex_late"])
+    store.journal.mark_graded("ro_1", ["ex_later", "ex_tie2", "ex_slow"])
+    assert ungraded(store) == ["late"]
     assert store.journal.ungraded_pairs("ro_2", limit=5) == []
+    assert len(store.journal.recorded_pairs("ro_1", ["ex_quick", "ex_late"])) == 2, "graded or not"
 
 
-def test_a_pair_has_both_answers(store: Store) -> None:
-    store.journal.put(*mirrored("a", 2.0))
-    store.journal.put(*mirrored("b", 3.0, outcome=Outcome.CONNECT_FAILED))
-    waiting, (live_end, _) = mirrored("c", 4.0)
-    store.journal.put(waiting, [live_end])  # the shadow has not answered yet
-    first, second = store.journal.ungraded_pairs("ro_1", limit=5)
-    assert (first.request, first.stable_answer, first.candidate_answer) == (b"ask", b"stable", b"new")
-    assert (first.stable_outcome, first.candidate_outcome, first.stream, first.session) == (Outcome.COMPLETE, Outcome.COMPLETE, True, "u1")
-    assert (second.candidate_outcome, second.candidate_answer) == (Outcome.CONNECT_FAILED, b"")
+ORDERS = {
+    "who mirrors is read first": ("mirrored legs", "bodies", "candidate's end", "second's end", "live leg", "live end"),
+    "the gateway is read first": ("live leg", "live end", "mirrored legs", "bodies", "second's end", "candidate's end"),
+    "the second is lost": ("live leg", "live end", "mirrored legs", "bodies", "candidate's end", "second lost"),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+def test_a_pair_is_complete_once_all_its_legs_have_ended(store: Store, order: tuple[str, ...]) -> None:
+    """The spool of who mirrors may be read before the gateway's: its bodies stand there before the leg that they are of."""
+    (live, candidate, second), (live_end, candidate_end, second_end) = mirrored("a", 2.0, second=3.0)
+    steps: dict[str, dict[str, Any]] = {
+        "live leg": {"intents": [live]},
+        "live end": {"results": [live_end]},
+        "mirrored legs": {"intents": [candidate, second]},
+        "bodies": {"kept": kept("a")},
+        "candidate's end": {"results": [candidate_end]},
+        "second's end": {"results": [second_end]},
+        "second lost": {"results": [result("a.s", 9, Outcome.LOST)]},
+    }
+    for step in order:
+        assert ungraded(store) == [], f"before the {step}"
+        store.journal.put(**steps[step])
+    assert ungraded(store) == ["a"]
+
+
+def test_bodies_kept_for_a_pair_replace_those_of_the_sample(store: Store) -> None:
+    """Request and answers of a pair have their placeholders in common; those of a body kept alone are numbered otherwise."""
+    (live, *others), (live_end, *ends) = mirrored("a", 2.0)
+    alone = replace(live_end, request_body=b"[EMAIL_2]", answer_body=b"[EMAIL_2]")
+    for name, first_said in (("a", alone), ("b", None)):
+        legs = [replace(leg, leg=leg.leg.replace("a", name), exchange=f"ex_{name}") for leg in (live, *others)]
+        done = [replace(end, leg=end.leg.replace("a", name)) for end in ends]
+        store.journal.put(legs, [first_said] if first_said else [])
+        store.journal.put(results=done, kept=kept(name))
+        store.journal.put(results=[replace(alone, leg=f"le_{name}")], kept=kept(name))
+    assert [(p.request, p.stable.answer) for p in store.journal.ungraded_pairs("ro_1", limit=5)] == [(ASKED, Answer(text="stable"))] * 2
+
+
+def test_a_gateway_killed_before_it_wrote_the_result_costs_no_pair(store: Store) -> None:
+    """Only what stable answered in full is mirrored, and its answer was kept."""
+    sent, (_, end) = mirrored("a", 2.0)
+    store.journal.put(sent, [result("a", 9, Outcome.LOST), end], kept=kept("a"))
+    (pair,) = store.journal.ungraded_pairs("ro_1", limit=5)
+    assert pair.stable == side("stable")
+
+
+def test_what_nothing_was_kept_of_is_passed_over(store: Store) -> None:
+    store.journal.put(*mirrored("bare", 2.0, second=3.0))
+    store.journal.put(*mirrored("good", 2.0, second=3.0), kept=kept("good"))
+    waiting, (live_end, *_) = mirrored("waiting", 2.0)
+    store.journal.put(waiting, [live_end])
+    (_, *before_live), (_, *ends) = mirrored("early", 2.0)
+    store.journal.put(before_live, ends, kept=kept("early"))
+    assert store.journal.pass_over_unkept("ro_2") == 0
+    assert store.journal.pass_over_unkept("ro_1") == 2, "both mirrored legs of the one"
+    assert store.journal.pass_over_unkept("ro_1") == 0
+    assert ungraded(store) == ["good"]
+    store.journal.put(*mirrored("early", 2.0))
+    store.journal.put(results=[result("waiting.m", 4, answer_body=CANDIDATES)], kept=kept("waiting"))
+    assert ungraded(store) == ["early", "good", "waiting"]
 
 
 # ── history ──
@@ -407,6 +505,6 @@ def test_the_questions_asked_all_the_time_are_answered_by_an_index(tmp_path: Pat
             if sql.startswith("SELECT"):
                 plans.append(" ".join(row[3] for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", args)))  # type: ignore[arg-type]
         assert c.execute(text("SELECT count(*) FROM legs")).scalar() == 0
-    for plan, index in zip(plans, ("legs_unresolved", "legs_mirrored", "legs_session", "legs_route", "legs_user"), strict=True):
+    for plan, index in zip(plans, ("legs_unresolved", "legs_ungraded", "legs_session", "legs_route", "legs_user"), strict=True):
         assert f"INDEX {index}" in plan
         assert "SCAN legs" not in plan

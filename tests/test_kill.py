@@ -71,6 +71,7 @@ class Journey:
     def kill(self, phase: str) -> None:
         """Signal 9, and a new start on the same directory."""
         self.server.kill()
+        until(lambda: not self.place.mirroring(), "the end of the process that mirrors")
         self.spooled.read(self.place.spools)
         dead = set(self.place.spools.iterdir())
         before = self.standing()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detent.redaction import KINDS, redact_bodies, redact_exchange, redact_text
+from detent.redaction import KINDS, redact_bodies, redact_exchange, redact_text, redact_together
 from detent.redaction.scan import MOST_SOUGHT
 from detent.terms import Answer, Endpoint, RecordedExchange, ToolCall
 from test_redaction_lists import DECOYS, TAKEN
@@ -45,6 +45,25 @@ def test_the_same_value_is_the_same_placeholder_throughout_request_and_answer() 
     assert said.text == "[EMAIL_2] it is, not [EMAIL_3]"
     assert said.tool_calls == (ToolCall("1", "f", '{"to":"[EMAIL_1]"}'),)
     assert counts == {"EMAIL": 7}
+
+
+def test_several_answers_to_one_request_share_its_placeholders() -> None:
+    """A copy of the request that names another model, and two answers to it: what differs between them is never the redaction."""
+    asked, copy = chat(f"{OTHER} or {MAIL}?"), chat(f"{OTHER} or {MAIL}?", model="n")
+    answers = [Answer(text=f"{MAIL}, or new@example.net"), Answer(text=f"new@example.net, not {OTHER}")]
+    requests, said = redact_together([asked, copy], answers, "all")
+    assert [json.loads(request)["messages"][0]["content"] for request in requests] == ["[EMAIL_1] or [EMAIL_2]?"] * 2
+    assert [json.loads(request)["model"] for request in requests] == ["m", "n"]
+    assert [answer.text for answer in said] == ["[EMAIL_2], or [EMAIL_3]", "[EMAIL_3], not [EMAIL_1]"]
+    assert redact_together([asked], answers, "none") == ((asked,), tuple(answers))
+
+
+def test_a_password_that_one_answer_names_is_taken_out_of_the_other() -> None:
+    (request,), said = redact_together(
+        [chat("What is it?")], [Answer(text="password=Xk9#mP2$vL"), Answer(text="It reads Xk9#mP2$vL there")], "all"
+    )
+    assert [answer.text for answer in said] == ["password=[PASSWORD_1]", "It reads [PASSWORD_1] there"]
+    assert request == chat("What is it?")
 
 
 def test_a_number_is_the_same_however_it_is_written() -> None:

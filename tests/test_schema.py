@@ -17,12 +17,28 @@ from records import NEW, OLD, T0, intent, result, rollout, thumbs_down
 pytest_plugins = ("stores",)
 
 SINCE_VERSION_2 = {
-    "legs": ("control", "tenant", "region", "unknown_tool", "language"),
+    "legs": ("control", "tenant", "region", "unknown_tool", "language", "trace", "graded"),
+    "pairs": ("arrived", "folded", "unjudged"),
     "feedback": ("comment",),
     "exposed": ("control", "template", "tenant", "region", "returning_user", "language", "language_us"),
     "decisions": ("before",),
 }
-TABLES_SINCE_VERSION_2 = {"segment_counts", "segment_values", "watched"}
+TABLES_SINCE_VERSION_2 = {
+    "segment_counts",
+    "segment_values",
+    "watched",
+    "shadow_sums",
+    "shadow_fields",
+    "shadow_classes",
+    "shadow_clusters",
+    "shadow_buckets",
+    "shadow_conversations",
+    "shadow_days",
+    "pair_judgements",
+    "shadow_ledger",
+    "not_mirrored",
+}
+INDEXES_SINCE_VERSION_2 = ("legs_user", "legs_ungraded", "pairs_waiting", "pairs_unjudged")
 
 
 def made_older(url: str) -> None:
@@ -31,7 +47,8 @@ def made_older(url: str) -> None:
     for database in (store.state._db, store.journal._db):  # on PostgreSQL they are one
         with database.write() as c:
             there = set(inspect(c).get_table_names())
-            c.execute(text("DROP INDEX IF EXISTS legs_user"))
+            for index in INDEXES_SINCE_VERSION_2:
+                c.execute(text(f"DROP INDEX IF EXISTS {index}"))
             for table in there & SINCE_VERSION_2.keys():
                 known = {column["name"] for column in inspect(c).get_columns(table)}
                 for column in known & set(SINCE_VERSION_2[table]):

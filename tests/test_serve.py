@@ -375,7 +375,7 @@ def test_two_servers_on_one_store_double_nothing(place: Installation, door: Door
     servers.pop(0).kill()
     callers.all([server.url for server in servers], 20)
     assert {one.status for one in callers.answered} == {200}
-    until(lambda: not place.store.journal.count(pending=True) and len(list(place.spools.iterdir())) == 1, "the records of both")
+    until(lambda: not place.store.journal.count(pending=True) and len(place.writers()) == 1, "the records of both")
     legs = place.store.journal.latest("chat", 100_000)
     served = [leg for leg in legs if leg.intent.role != "mirrored"]
     assert {leg.intent.exchange for leg in served} == {one.exchange for one in callers.answered}

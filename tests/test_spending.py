@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,15 +13,74 @@ from detent.baseline.scoring import made
 from detent.catalog import PRICES, price
 from detent.evidence.flips import RunKey
 from detent.evidence.shapes import PLAIN, blames_shape, shape
-from detent.evidence.spending import cost_usd, judging_usd, over_budget, spent_usd, stopped_by_budget, worst_usd
-from detent.terms import Arm, Endpoint, Price, Run, ToolResult, Usage, Version
+from detent.evidence.spending import (
+    Cost,
+    Limit,
+    cost_usd,
+    day_of,
+    grant,
+    judging_usd,
+    over_budget,
+    spent_usd,
+    stopped_by_budget,
+    worst_call,
+    worst_usd,
+)
+from detent.terms import Arm, Endpoint, Price, Run, ToolResult, Usage, Version, micros
 
 PRICE = Price(name="p/m", input=2.0, output=10.0, cached=0.5)
 OPENAI, ANTHROPIC = Endpoint.OPENAI_CHAT, Endpoint.ANTHROPIC_MESSAGES
 
 
+def about(usd: float) -> Any:
+    return pytest.approx(usd)
+
+
 def run(**more: Any) -> Run:
     return made("ro_1", RunKey("ca_1", Arm.STABLE, "screen", 0), True, **more)
+
+
+# ── a day's budget ──
+
+
+NOON_US = micros(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
+DAY_US = micros(datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def test_a_budget_is_there_little_by_little_and_two_hours_of_it_at_midnight() -> None:
+    limit, want = Limit(usd=24.0, tokens=2400), Cost(usd=100.0, tokens=10_000)
+
+    def given(hour: float, taken: Cost = Cost()) -> Cost | None:  # noqa: B008
+        return grant(want, Cost(), limit=limit, taken=taken, at_us=DAY_US + round(hour * 3_600_000_000))
+
+    assert given(0) == Cost(usd=about(2.0), tokens=200)
+    assert given(10) == Cost(usd=about(12.0), tokens=1200)
+    assert given(22) == given(23.9) == Cost(usd=24.0, tokens=2400)
+    assert given(10, Cost(usd=11.5, tokens=1300)) == Cost(usd=about(0.5), tokens=0)
+
+
+def test_less_than_is_needed_is_nothing() -> None:
+    limit = Limit(usd=24.0)
+    taken = Cost(usd=13.0)  # of the 14 USD that are there at noon
+    assert grant(Cost(usd=5.0), Cost(usd=1.5), limit=limit, taken=taken, at_us=NOON_US) is None
+    assert grant(Cost(usd=5.0), Cost(usd=1.0), limit=limit, taken=taken, at_us=NOON_US) == Cost(usd=about(1.0))
+    assert grant(Cost(usd=5.0, tokens=7), Cost(), limit=Limit(), taken=taken, at_us=NOON_US) == Cost(usd=5.0, tokens=7)
+    over = Cost(usd=99.0, tokens=99)  # a budget that was lowered in mid-day
+    assert grant(Cost(usd=1.0), Cost(usd=0.5), limit=limit, taken=over, at_us=NOON_US) is None
+
+
+def test_the_most_that_a_call_may_cost_goes_by_its_size() -> None:
+    # 3,000 bytes at 3 a token, times 1.35 for another tokenizer: 1,350 tokens x 2 USD, and 100 x 10 USD, a million
+    worst = worst_call(b"x" * 3000, PRICE, max_tokens=100)
+    assert worst == Cost(usd=about(0.0027 + 0.001), tokens=1450)
+    assert worst_call(b"x" * 3000, PRICE, max_tokens=100, answers=3) == Cost(usd=about(0.0027 + 0.003), tokens=1650)
+    assert worst_call(b"", PRICE, max_tokens=None) == Cost(usd=about(0.04096), tokens=4096)
+    assert worst_call(b"", None, max_tokens=5) == Cost(tokens=5)
+
+
+def test_a_day_is_utc() -> None:
+    assert day_of(NOON_US) == day_of(DAY_US) == DAY_US
+    assert day_of(DAY_US - 1) == DAY_US - 86_400_000_000
 
 
 # ── money ──

@@ -15,7 +15,7 @@ import pytest
 from detent.store import spool as spools
 from detent.store.spool import START, Entry, Position, Spool, iter_spool, read_spool, segments, spool_dirs, spool_end, writer_alive
 from detent.terms import Usage
-from records import begun, intent, result, thumbs_down
+from records import begun, intent, kept, pair, result, thumbs_down, unmirrored
 
 ENTRIES: list[Entry] = [
     intent("a", seconds=0),
@@ -24,6 +24,9 @@ ENTRIES: list[Entry] = [
     intent("b", seconds=3, falls_back=False),
     begun("b", 3.5, 3),
     result("b", 4),
+    unmirrored("effects", 5, n=3, why="web_search"),
+    kept("a", 6, b'{"messages": []}', b'{"text":"hi"}'),
+    pair("a", 7, scored=("check:answered",), second_differs=(), dimensions={"tools": "none"}, signature=bytes(range(256))),
 ]
 
 
@@ -42,7 +45,7 @@ def only_segment(spool: Spool) -> Path:
 def test_what_is_written_is_read_back_in_order(tmp_path: Path) -> None:
     spool = filled(tmp_path, ENTRIES)
     assert read_spool(spool.dir, START)[0] == ENTRIES
-    assert (spool.written, spool.dropped) == (6, 0)
+    assert (spool.written, spool.dropped) == (9, 0)
 
 
 def test_the_spool_of_an_older_detent_is_read(tmp_path: Path) -> None:
@@ -125,12 +128,12 @@ def test_at_the_cap_bodies_go_first_then_entries_and_room_made_is_used(tmp_path:
     with_body = result("a", answer_body=b"x" * 500)
     for _ in range(60):
         spool.write(with_body)
-    kept, position = read_spool(spool.dir, START)
-    bodies = [entry.answer_body is not None for entry in kept if not isinstance(entry, str) and hasattr(entry, "answer_body")]
+    there, position = read_spool(spool.dir, START)
+    bodies = [entry.answer_body is not None for entry in there if not isinstance(entry, str) and hasattr(entry, "answer_body")]
     assert True in bodies
     assert bodies == sorted(bodies, reverse=True)  # from some entry on: without
     assert spool.bodies_dropped == bodies.count(False) > 0
-    assert spool.dropped == 60 - len(kept) > 0
+    assert spool.dropped == 60 - len(there) > 0
     assert sum(path.stat().st_size for path in segments(spool.dir).values()) < 21_000
     for number, path in segments(spool.dir).items():
         if number < position.segment:
@@ -161,9 +164,18 @@ def test_a_write_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_postgresql_cannot_hold_does_not_come_out(tmp_path: Path) -> None:
-    spool = filled(tmp_path, [intent("a", requested="a\0b"), result("b", tools_called=("x\0", "y"), error="\\u0000")])
+    odd: list[Entry] = [
+        intent("a", requested="a\0b"),
+        result("b", tools_called=("x\0", "y"), error="\\u0000"),
+        pair("a", dimensions={"tools": "x\0"}, second_differs=None),
+    ]
+    spool = filled(tmp_path, odd)
     read, _ = read_spool(spool.dir, START)
-    assert read == [intent("a", requested="a\ufffdb"), result("b", tools_called=("x\ufffd", "y"), error="\\u0000")]
+    assert read == [
+        intent("a", requested="a\ufffdb"),
+        result("b", tools_called=("x\ufffd", "y"), error="\\u0000"),
+        pair("a", dimensions={"tools": "x\ufffd"}, second_differs=None),
+    ]
 
 
 def test_an_entry_of_a_newer_gateway_is_stepped_over(tmp_path: Path) -> None:

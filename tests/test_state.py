@@ -26,7 +26,6 @@ from detent.terms import (
     Flag,
     Guard,
     Held,
-    Pair,
     Phase,
     Rollout,
     Run,
@@ -308,18 +307,13 @@ def test_the_newest_baseline_is_in_force(store: Store) -> None:
     assert store.state.baseline("chat") is None
 
 
-def test_runs_and_pairs_are_kept_once(store: Store) -> None:
+def test_runs_are_kept_once(store: Store) -> None:
     run = Run(rollout="ro_1", case="ca_1", arm=Arm.STABLE, stage="screen", repeat=0, passed=True, content=0.9, changes=("fence_added",))
     store.state.add_runs([run, replace(run, repeat=1)])
     store.state.add_runs([replace(run, passed=False), replace(run, arm=Arm.CANDIDATE)])
     store.state.add_runs([])
     assert store.state.runs("ro_1") == [replace(run, arm=Arm.CANDIDATE), run, replace(run, repeat=1)]
-    pair = Pair(rollout="ro_1", exchange="ex_1", stable_passed=True, candidate_passed=None, note="n")
-    store.state.add_pairs([pair])
-    store.state.add_pairs([replace(pair, note="again"), replace(pair, exchange="ex_2")])
-    assert store.state.pairs("ro_1") == [pair, replace(pair, exchange="ex_2")]
     assert store.state.runs("ro_2") == []
-    assert store.state.pairs("ro_2") == []
 
 
 # ── the store itself ──

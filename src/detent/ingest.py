@@ -25,7 +25,7 @@ from detent.evidence.units import Changes, Label, Running, UnitFold, UnitKey, Un
 from detent.store import Store
 from detent.store.spool import Position, Spooled, iter_spool, retire, retired, segments, spool_dirs, spool_end, writer_alive
 from detent.store.tallies import Batch, SpoolMark, SpoolMove
-from detent.terms import Begun, Feedback, Guard, Intent, Outcome, Result, Rollout, micros
+from detent.terms import Begun, Feedback, Guard, Intent, Kept, Outcome, Pair, Result, Rollout, Unmirrored, micros
 
 BATCH_ENTRIES = 2000
 BATCH_BODY_BYTES = 16 * 2**20
@@ -39,6 +39,9 @@ KNOWN_USERS = 50_000
 """How many users are remembered as there, or not there, before a rollout opened."""
 
 LOST = "the gateway ended before the leg did"
+
+WHY_CHARS = 40
+"""How much is kept of what more is known of a request that was not mirrored: sums must not grow with what clients invent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,9 @@ class _Records:
     begun: list[Begun] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     feedback: list[tuple[str, Feedback]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    not_mirrored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     origins: dict[str, str] = field(default_factory=dict)
 
 
@@ -174,7 +180,10 @@ class Ingester:
     def _fold(self, chunk: Sequence[_Read]) -> Ingested:
         records, moves = _take_apart(chunk), self._moves(chunk)
         said = [said for _, said in records.feedback]
-        self._journal.put(records.intents, records.results, said, begun=records.begun, origins=records.origins)
+        # Pairs that were scored in memory come first: the grader takes legs of which nothing was kept for pairs that nobody can score.
+        if records.pairs:
+            self._state.add_pairs(records.pairs)
+        self._journal.put(records.intents, records.results, said, begun=records.begun, kept=records.kept, origins=records.origins)
         unreadable = sum(read.found.entry is None for read in chunk)
         return self._store(records, moves) + Ingested(entries=len(chunk) - unreadable, unreadable=unreadable)
 
@@ -247,7 +256,14 @@ class Ingester:
             return fold.changes()
 
         minutes = minute_sums(records.intents, ended)
-        batch = Batch(moves=moves, minutes=minutes, answered=_answered(ended), units=keys, unmatched=unmatched)
+        batch = Batch(
+            moves=moves,
+            minutes=minutes,
+            answered=_answered(ended),
+            units=keys,
+            unmatched=unmatched,
+            not_mirrored=records.not_mirrored,
+        )
         self._state.fold(batch, work)
         if self._marks is not None:
             self._marks.update({move.name: move.after for move in moves})
@@ -319,8 +335,8 @@ def _chunks(reads: Iterable[_Read], entries: int) -> Iterator[list[_Read]]:
     held = 0
     for read in reads:
         chunk.append(read)
-        if isinstance(result := read.found.entry, Result):
-            held += len(result.request_body or b"") + len(result.answer_body or b"")
+        if isinstance(entry := read.found.entry, Result | Kept):
+            held += len(entry.request_body or b"") + len(entry.answer_body or b"")
         if len(chunk) >= entries or held >= BATCH_BODY_BYTES:
             yield chunk
             chunk, held = [], 0
@@ -344,6 +360,12 @@ def _take_apart(chunk: Sequence[_Read]) -> _Records:
                 origin = f"{read.spool}:{after.segment}:{after.offset}"
                 records.feedback.append((origin, said))
                 records.origins.setdefault(said.id, origin)
+            case Kept() as kept:
+                records.kept.append(kept)
+            case Pair() as pair:
+                records.pairs.append(pair)
+            case Unmirrored() as left_out:
+                records.not_mirrored[left_out.rollout, left_out.reason, left_out.why[:WHY_CHARS]] += left_out.n
     return records
 
 

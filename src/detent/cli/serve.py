@@ -50,7 +50,9 @@ def _run(arguments: Namespace, *, decides: bool) -> int:
     data = listen(server.data)
     control = listen(server.control) if decides else None
     name = arguments.name or f"{socket.gethostname()}-{data.getsockname()[1]}"
-    where = Place(lambda: place.open_store(arguments, create=True), place.home(arguments), name, files=files)
+    where = Place(
+        lambda: place.open_store(arguments, create=True), place.home(arguments), name, files=files, url=place.store_url(arguments)
+    )
     if decides:
         _apply_the_first(arguments, where, text)
 

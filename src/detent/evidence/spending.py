@@ -6,7 +6,9 @@ made because it did not fit in the budget is a run as well, unscored, and its `e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from detent.terms import BaselineStage, Case, Price, Run, Usage
 
@@ -29,6 +31,69 @@ STEP_LIMIT = 12
 
 RUBRIC_TOKENS, VERDICT_TOKENS = 2_000, 1_000
 """What a judge reads beside the outputs, and what it writes."""
+
+
+DAY_US = 86_400_000_000
+
+HEAD_START_US = 2 * 3_600_000_000
+"""A budget of a day is there little by little, so that afternoons are seen as well: this much of it at midnight already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """USD and tokens: what calls cost, may cost at most, or what is held for them."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(usd=self.usd + other.usd, tokens=self.tokens + other.tokens)
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(usd=self.usd - other.usd, tokens=self.tokens - other.tokens)
+
+    def covers(self, other: Cost) -> bool:
+        """Whether the other is no more of anything; by a hair more in USD is the sum's rounding."""
+        return other.usd <= self.usd + 1e-9 and other.tokens <= self.tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What a day may cost; None is no limit."""
+
+    usd: float | None = None
+    tokens: int | None = None
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is limited."""
+        return self.usd is None and self.tokens is None
+
+
+def day_of(at_us: int) -> int:
+    """The beginning of the UTC day."""
+    return at_us - at_us % DAY_US
+
+
+def grant(want: Cost, least: Cost, *, limit: Limit, taken: Cost, at_us: int) -> Cost | None:
+    """What of `want` may be held when `taken` is spent or held already; None where it would be less than `least`."""
+    part = min(1.0, (at_us % DAY_US + HEAD_START_US) / DAY_US)
+    usd = want.usd if limit.usd is None else max(0.0, min(want.usd, limit.usd * part - taken.usd))
+    tokens = want.tokens if limit.tokens is None else max(0, min(want.tokens, math.floor(limit.tokens * part) - taken.tokens))
+    given = Cost(usd=usd, tokens=tokens)
+    return given if given.covers(least) else None
+
+
+def worst_call(body: bytes, price: Price | None, *, max_tokens: int | None, answers: int = 1) -> Cost:
+    """What one call may cost at most, by its size: nobody counted its tokens yet. Without a price, in tokens only.
+
+    An estimate where the request sets no `max_tokens` (an answer may be longer than `OUTPUT_TOKENS`, reasoning above all) or names an
+    image or a file by its URL: whoever reserves by it has to bear that a call under way costs more.
+    """
+    read = math.ceil(round(TOKENIZER_FACTOR * len(body) / BYTES_PER_TOKEN, 6))
+    written = answers * (OUTPUT_TOKENS if max_tokens is None else max_tokens)
+    usd = 0.0 if price is None else (read * price.input + written * price.output) / 1e6
+    return Cost(usd=usd, tokens=read + written)
 
 
 def cost_usd(usage: Usage, price: Price) -> float | None:

@@ -5,6 +5,8 @@ thread `flags`     watches the store, hands new flags to the gateway (flags.py)
 thread `keeper`    spool -> journal and sums -> decisions (ingest.py, controller/); `serve` only
 thread `baseline`  calls of baseline runs (baseline.py); `serve` only
 thread `grader`    scores of shadow pairs (grader.py); `serve` only
+thread `judge`     what the judge says of shadow pairs (pair_judge.py); `serve` only
+process            copies of requests to a candidate (shadow/), begun by the gateway when the first is drawn
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import uvicorn
 
 from detent.errors import CouldNotRun
 from detent.flags import FlagFeed
-from detent.gateway import AnswerBroken, Gateway
+from detent.gateway import AnswerBroken, Gateway, Mirrors
+from detent.gateway.app import now_us
 from detent.serve.place import WRITABLE, Place
 from detent.store.spool import Spool
 from detent.terms import FlagSet
@@ -139,7 +142,13 @@ def run(
         say=lambda message: say(f"detent flags: {message}"),
     )
     ending = threading.Event()
-    servers = [(_server(Gateway(lambda: feed.current, spool, Upstream(), place.name)), data)]
+    mirrors = Mirrors(
+        [sys.executable, *_safe_path(), "-m", "detent.shadow", "--home", str(place.home), "--name", place.name, "--store", place.url],
+        spool,
+        now_us,
+        say=lambda message: say(f"detent shadow: {message}"),
+    )
+    servers = [(_server(Gateway(lambda: feed.current, spool, Upstream(), place.name, mirrors=mirrors)), data)]
     beside: list[Repeating] = []
     if control is not None:
         # A gateway alone does without what decides: it is up in half the time, and half as large.
@@ -163,6 +172,11 @@ def run(
             beside[0].once()  # what was spooled last is in the journal before the process ends
         feed.stop()
         place.close()
+
+
+def _safe_path() -> list[str]:
+    """`python -m` looks into the current directory first: only where this process does so as well."""
+    return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

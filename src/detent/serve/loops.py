@@ -1,4 +1,4 @@
-"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score shadow pairs."""
+"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score and judge shadow pairs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from detent.grader import Grader
 from detent.ingest import Ingester
 from detent.judge import judge_for
 from detent.plugins import load_checks
+from detent.serve.judging import PairJudges
 from detent.serve.place import Place
 from detent.store import Store
 from detent.store.spool import spool_dirs, writer_alive
@@ -99,6 +100,7 @@ def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event
     keeper = place.with_store(lambda store: Keeper(store, place.spools, say))
     baselines = place.with_store(lambda store: Baselines(store, flags, place.home, ending))
     grader = place.with_store(Grader)
+    judges = place.with_store(lambda store: PairJudges(store, flags, place.home, ending))
 
     def grade() -> None:
         manifest = flags().manifest
@@ -109,6 +111,7 @@ def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event
         repeating("keeper", lambda: keeper().step(), KEEPER_S),
         repeating("baseline", lambda: baselines().step(), WORKER_S),
         repeating("grader", grade, WORKER_S),
+        repeating("judge", lambda: judges().step(), WORKER_S),
     ]
 
 

@@ -1,8 +1,10 @@
 """The store: state (flags, rollouts, units, counts, decisions, audit), journal (one row per leg) and spool (what gateways write).
 
 spool.py     entries to and from local disk             imported alone by the gateway: it needs no database
-state.py     flags, rollouts, decisions, gateways       findings.py  baselines, runs, pairs
+state.py     flags, rollouts, decisions, gateways       findings.py  baselines, runs
 tallies.py   what the ingester keeps, exactly once      journal.py   what happened, leg by leg
+shadowing.py scored pairs, and their sums               ledger.py    what shadows may spend, and what was not mirrored
+mirrored.py  the journal's pairs, graded or not
 schema.py    the tables                                 database.py  connections and transactions
 alone.py     a name that one process holds at a time
 """

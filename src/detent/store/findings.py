@@ -1,4 +1,4 @@
-"""The part of the state that layers 1 and 2 write: baselines, pins, runs, scored pairs, what the judge said. Appended, each once."""
+"""The part of the state that layer 1 writes: baselines, pins, runs, what the judge said. Appended, each once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy import delete, func, insert, select
 from detent.errors import Conflict
 from detent.store.alone import take_turns
 from detent.store.database import Database, insert_missing, upsert
-from detent.store.schema import baselines, calibrations, judgements, pairs, pins, runs
-from detent.terms import Baseline, Calibration, Judgement, Pair, Pin, RecordedExchange, Run, Version, micros
+from detent.store.schema import baselines, calibrations, judgements, pins, runs, shadow_sums
+from detent.terms import Baseline, Calibration, Judgement, Pin, RecordedExchange, Run, Version, micros
 
 # Built at import, as in state.py: threads that work a dataclass out at once crash the process.
-_BASELINE, _RUN, _PAIR = msgspec.json.Decoder(Baseline), msgspec.json.Decoder(Run), msgspec.json.Decoder(Pair)
+_BASELINE, _RUN = msgspec.json.Decoder(Baseline), msgspec.json.Decoder(Run)
 _PIN, _RECORDED = msgspec.json.Decoder(Pin), msgspec.json.Decoder(RecordedExchange)
 _JUDGEMENT, _CALIBRATION = msgspec.json.Decoder(Judgement), msgspec.json.Decoder(Calibration)
 
 
 class Findings:
-    """Baselines, runs and pairs. Adding what is there already changes nothing, so that a runner may begin again after a crash."""
+    """Baselines and runs. Adding what is there already changes nothing, so that a runner may begin again after a crash."""
 
     _db: Database
 
@@ -91,12 +91,12 @@ class Findings:
         return None if body is None else _CALIBRATION.decode(body)
 
     def findings_mark(self, rollout: str, route: str) -> tuple[int, int, int]:
-        """Changes whenever the baseline in force, the runs or the pairs of a rollout do: cheaper to ask for than what it stands for."""
+        """Changes whenever the baseline in force, the runs or the folded pairs of a rollout do: cheaper to ask for than those."""
         newest = select(func.max(baselines.c.id)).where(baselines.c.route == route)
         made = select(func.count()).select_from(runs).where(runs.c.rollout == rollout)
-        scored = select(func.count()).select_from(pairs).where(pairs.c.rollout == rollout)
+        folded = select(shadow_sums.c.mark).where(shadow_sums.c.rollout == rollout)
         with self._db.read() as c:
-            return (c.scalar(newest) or 0, c.scalar(made) or 0, c.scalar(scored) or 0)
+            return (c.scalar(newest) or 0, c.scalar(made) or 0, c.scalar(folded) or 0)
 
     def add_runs(self, new: Sequence[Run]) -> None:
         """Keep baseline runs; one that is there already (rollout, case, arm, stage, repeat) stays as it is."""
@@ -119,15 +119,3 @@ class Findings:
         query = select(runs.c.body).where(runs.c.rollout == rollout).order_by(runs.c.case, runs.c.arm, runs.c.stage, runs.c.repeat)
         with self._db.read() as c:
             return [_RUN.decode(body) for body in c.scalars(query)]
-
-    def add_pairs(self, new: Sequence[Pair]) -> None:
-        """Keep scored pairs; one whose (rollout, exchange) is there already stays as it is."""
-        rows = [{"rollout": p.rollout, "exchange": p.exchange, "body": msgspec.json.encode(p).decode()} for p in new]
-        with self._db.write() as c:
-            insert_missing(c, pairs, rows)
-
-    def pairs(self, rollout: str) -> list[Pair]:
-        """All scored pairs of a rollout, by exchange."""
-        query = select(pairs.c.body).where(pairs.c.rollout == rollout).order_by(pairs.c.exchange)
-        with self._db.read() as c:
-            return [_PAIR.decode(body) for body in c.scalars(query)]

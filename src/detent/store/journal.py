@@ -8,17 +8,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from detent.evidence.units import UnitKey
-from detent.store.database import Database, insert_missing
+from detent.store.database import Database, insert_missing, upsert
 from detent.store.history import History
+from detent.store.mirrored import Mirrored
 from detent.store.recordings import Recordings
-from detent.store.rows import INTENT, begun_of, begun_row, body_row, feedback_row, intent_of, intent_row, result_of, result_row, rows_in
-from detent.store.schema import MIRRORED, UNRESOLVED, bodies, feedback, legs
-from detent.terms import Arm, Begun, Endpoint, Feedback, Intent, Outcome, Result, Role
+from detent.store.rows import (
+    INTENT,
+    begun_of,
+    begun_row,
+    body_row,
+    feedback_row,
+    intent_of,
+    intent_row,
+    kept_row,
+    result_of,
+    result_row,
+    rows_in,
+)
+from detent.store.schema import UNRESOLVED, bodies, feedback, legs
+from detent.terms import Arm, Begun, Feedback, Intent, Kept, Outcome, Result, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +41,10 @@ class Recorded:
     result: Result | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedPair:
-    """A live answer of stable and the shadow's answer to the same request. `at_us`: when the later of the two was complete."""
-
-    exchange: str
-    at_us: int
-    session: str | None
-    endpoint: Endpoint
-    stream: bool
-    request: bytes
-    stable_outcome: Outcome
-    stable_status: int | None
-    stable_answer: bytes
-    candidate_outcome: Outcome
-    candidate_status: int | None
-    candidate_answer: bytes
-
-
-class Journal(Recordings, History):
-    """What happened, leg by leg; with `Recordings` (what baselines are drawn from) and `History` (what a rollout is judged against)."""
+class Journal(Recordings, History, Mirrored):
+    """What happened, leg by leg; with `Recordings` (what baselines are drawn from), `History` (what a rollout is judged against) and
+    `Mirrored` (what a shadow is graded from).
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -66,12 +62,16 @@ class Journal(Recordings, History):
         said: Sequence[Feedback] = (),
         *,
         begun: Sequence[Begun] = (),
+        kept: Sequence[Kept] = (),
         origins: Mapping[str, str] | None = None,
     ) -> None:
         """Keep records in one transaction. What is known of a leg stays as it is: the first intent, the first result, the first feedback.
 
         `begun` are first bytes: kept until the result says the same. `origins` names the spool of a leg, and the spool and position of a
         feedback, by its id. A result or a first byte without an intent is not kept.
+
+        `kept` are the bodies of live legs for their pairs. They replace what a sample kept, whose placeholders are others than those of the
+        mirrored answers, and may come before their leg's intent, out of another spool.
         """
         whence = origins or {}
         with self._db.write() as c:
@@ -85,6 +85,7 @@ class Journal(Recordings, History):
                 with_bodies = {r.leg: r for r in results if r.request_body is not None or r.answer_body is not None}
                 there = rows_in(c, select(legs.c.leg), legs.c.leg, with_bodies)
                 insert_missing(c, bodies, [body_row(with_bodies[row.leg]) for row in there])
+            upsert(c, bodies, [kept_row(k) for k in {k.leg: k for k in kept}.values()])
             insert_missing(c, feedback, [feedback_row(f, whence.get(f.id, "")) for f in said])
 
     # ── out: for the ingester ──
@@ -167,19 +168,6 @@ class Journal(Recordings, History):
             found = {route: c.scalar(newest.where(legs.c.route == route)) for route in routes}
         return {route: model for route, model in found.items() if model is not None}
 
-    def ungraded_pairs(self, rollout: str, *, limit: int, after_us: int = 0) -> list[RecordedPair]:
-        """Mirrored exchanges whose both legs have a result, completed after `after_us`, in the order of completion.
-
-        About `limit` of them: those completed in the same microsecond as the last come along, so that the last `at_us` is a safe cursor.
-        """
-        with self._db.read() as c:
-            found = c.execute(_pairs(rollout, legs.c.result_us > after_us).limit(limit)).all()
-            if len(found) == limit:
-                last = found[-1].mirrored_us
-                ties = c.execute(_pairs(rollout, legs.c.result_us == last)).all()
-                found = [row for row in found if row.mirrored_us < last] + list(ties)
-        return [_pair(row) for row in found]
-
     def users(self, rollout: str) -> tuple[int, int]:
         """(users that were served by the candidate, users in all) among a rollout's randomised traffic; without a user, its unit counts."""
         who = func.coalesce(legs.c.user, legs.c.unit)
@@ -187,46 +175,3 @@ class Journal(Recordings, History):
         with self._db.read() as c:
             exposed = c.scalar(counted.where(legs.c.arm_served == Arm.CANDIDATE.value))
             return exposed or 0, c.scalar(counted) or 0
-
-
-# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _pairs(rollout: str, when: ColumnElement[bool]) -> Select[Any]:
-    """Pairs by the completion of the mirrored leg, which is drawn after the live answer's last byte and so is the later one."""
-    live, asked, shadow_answer = legs.alias("live"), bodies.alias("asked"), bodies.alias("shadow_answer")
-    return (
-        select(
-            live,
-            asked.c.request,
-            asked.c.answer,
-            legs.c.result_us.label("mirrored_us"),
-            legs.c.outcome.label("mirrored_outcome"),
-            legs.c.status.label("mirrored_status"),
-            shadow_answer.c.answer.label("mirrored_answer"),
-        )
-        .select_from(legs)
-        .join(live, (live.c.exchange == legs.c.exchange) & (live.c.role == Role.SERVED.value))
-        .join(asked, asked.c.leg == live.c.leg)
-        .outerjoin(shadow_answer, shadow_answer.c.leg == legs.c.leg)
-        .where(legs.c.rollout == rollout, MIRRORED, legs.c.result_us.is_not(None), when)
-        .where(live.c.arm_served == Arm.STABLE.value, live.c.result_us.is_not(None), asked.c.request.is_not(None))
-        .order_by(legs.c.result_us, legs.c.leg)
-    )
-
-
-def _pair(row: Any) -> RecordedPair:
-    return RecordedPair(
-        exchange=row.exchange,
-        at_us=row.mirrored_us,
-        session=row.session,
-        endpoint=Endpoint(row.endpoint),
-        stream=row.stream,
-        request=row.request,
-        stable_outcome=Outcome(row.outcome),
-        stable_status=row.status,
-        stable_answer=row.answer or b"",
-        candidate_outcome=Outcome(row.mirrored_outcome),
-        candidate_status=row.mirrored_status,
-        candidate_answer=row.mirrored_answer or b"",
-    )

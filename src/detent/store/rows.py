@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select
 
-from detent.terms import Arm, Begun, Endpoint, Feedback, Intent, Outcome, Result, Role, UnitKind, Usage
+from detent.terms import Arm, Begun, Endpoint, Feedback, Intent, Kept, Outcome, Result, Role, UnitKind, Usage
 
 INTENT = tuple(column.name for column in fields(Intent))
 _COUNTED = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output", "reasoning_tokens": "reasoning"}
@@ -69,6 +69,12 @@ def body_row(result: Result) -> dict[str, Any]:
     request = result.request_body
     digest = hashlib.sha256(request).hexdigest() if request is not None else None
     return {"leg": result.leg, "request": request, "answer": result.answer_body, "request_digest": digest}
+
+
+def kept_row(kept: Kept) -> dict[str, Any]:
+    """A row of `bodies`: those of a live leg that was mirrored."""
+    digest = hashlib.sha256(kept.request_body).hexdigest()
+    return {"leg": kept.leg, "request": kept.request_body, "answer": kept.answer_body, "request_digest": digest}
 
 
 def feedback_row(said: Feedback, origin: str) -> dict[str, Any]:

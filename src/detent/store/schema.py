@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised by every change of a table; a store of a newer version is refused."""
 
 metadata = MetaData()
@@ -132,7 +132,23 @@ runs = _keyed(
     PrimaryKeyConstraint("rollout", "case", "arm", "stage", "repeat"),
 )
 
-pairs = _keyed("pairs", _text("rollout"), _text("exchange"), _text("body"), PrimaryKeyConstraint("rollout", "exchange"))
+pairs = _keyed(
+    "pairs",
+    _text("rollout"),
+    _text("exchange"),
+    _text("body"),
+    Column("arrived", BigInteger),
+    Column("folded", BigInteger),
+    Column("unjudged", BigInteger),
+    PrimaryKeyConstraint("rollout", "exchange"),
+)
+"""Scored pairs, in the order in which they `arrived`. `folded`: 0 waits, 1 counts as comparable, 2 does not; null in a row of an older
+Detent, which is never folded. `unjudged` is 1 while a comparable pair with a second answer of stable's waits for the judge.
+"""
+WAITING = pairs.c.folded == literal_column("0")
+Index("pairs_waiting", pairs.c.rollout, pairs.c.arrived, sqlite_where=WAITING, postgresql_where=WAITING)
+UNJUDGED = pairs.c.unjudged == literal_column("1")
+Index("pairs_unjudged", pairs.c.rollout, pairs.c.arrived, sqlite_where=UNJUDGED, postgresql_where=UNJUDGED)
 
 pins = _keyed(
     "pins", _text("route"), _text("exchange"), _int("at_us"), _text("body"), _text("recorded"), PrimaryKeyConstraint("route", "exchange")
@@ -143,6 +159,94 @@ judgements = _keyed("judgements", Column("id", Text, primary_key=True), _text("d
 """What the judge said; `id` covers judge, rubric, prompt and both outputs, so that the same question is never paid for twice."""
 
 calibrations = Table("calibrations", metadata, Column("id", _Counting, primary_key=True), _text("judge"), _text("digest"), _text("body"))
+
+# ── state: sums of pairs, which decisions read ──────────────────────────────────────────────────────────────────────
+
+shadow_sums = _keyed("shadow_sums", Column("rollout", Text, primary_key=True), _int("mark"), _text("body"))
+"""What the pairs of a rollout add up to, and which fields they are compared by; `mark` grows with each fold."""
+
+shadow_fields = _keyed(
+    "shadow_fields",
+    _text("rollout"),
+    _text("field"),
+    _text("input_class"),
+    *(_int(name) for name in ("pairs", "candidate", "stable", "candidate_only", "stable_only", "differs", "seen", "first_us")),
+    Column("slot", BigInteger),
+    _text("examples"),
+    PrimaryKeyConstraint("rollout", "field", "input_class"),
+)
+"""Comparable pairs by field and input class ("": all together), what either side has of it, and the shortest that show it (JSON).
+
+`slot` numbers the classes that bet in a field, in the order in which they first had something to bet on.
+"""
+
+shadow_classes = _keyed(
+    "shadow_classes",
+    _text("rollout"),
+    _text("dimension"),
+    _text("value"),
+    _int("n"),
+    _int("compared"),
+    PrimaryKeyConstraint("rollout", "dimension", "value"),
+)
+"""In how many conversations each class of each dimension was met, and in how many of these by a comparable pair."""
+
+shadow_clusters = _keyed(
+    "shadow_clusters",
+    _text("rollout"),
+    _text("cluster"),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("rollout", "cluster"),
+)
+shadow_buckets = _keyed("shadow_buckets", _text("rollout"), _text("bucket"), _text("cluster"), PrimaryKeyConstraint("rollout", "bucket"))
+"""Clusters of near-duplicate prompts: the signature of each one's first, and which cluster to look at for a band of a signature."""
+
+shadow_conversations = _keyed(
+    "shadow_conversations",
+    _text("rollout"),
+    _text("conversation"),
+    _int("turn"),
+    Column("diverged", BigInteger),
+    _text("met"),
+    PrimaryKeyConstraint("rollout", "conversation"),
+)
+"""How far each conversation was compared, the turn at which the versions went apart, and which classes it met (JSON, by digest)."""
+
+shadow_days = _keyed(
+    "shadow_days",
+    _text("rollout"),
+    _int("day_us"),
+    _int("pairs"),
+    _int("new_classes"),
+    _int("new_clusters"),
+    PrimaryKeyConstraint("rollout", "day_us"),
+)
+
+pair_judgements = _keyed(
+    "pair_judgements", _text("rollout"), _text("exchange"), _int("at_us"), _text("body"), PrimaryKeyConstraint("rollout", "exchange")
+)
+"""What the judge said of a pair, once; counted in the transaction that stores it."""
+
+# ── state: what a shadow costs, and what it left out ────────────────────────────────────────────────────────────────
+
+shadow_ledger = _keyed(
+    "shadow_ledger",
+    _text("rollout"),
+    _int("day_us"),
+    _text("purse"),
+    _text("holder"),
+    Column("usd", Float(53), nullable=False),
+    _int("tokens"),
+    Column("held_usd", Float(53), nullable=False),
+    _int("held_tokens"),
+    PrimaryKeyConstraint("rollout", "day_us", "purse", "holder"),
+)
+"""What each holder has spent of a shadow's budget on a UTC day, and what it holds of it: nobody else may spend that, even if it died."""
+
+not_mirrored = _keyed(
+    "not_mirrored", _text("rollout"), _text("reason"), _text("why"), _int("n"), PrimaryKeyConstraint("rollout", "reason", "why")
+)
+"""How many requests the shadow drew and did not send, by reason."""
 
 # ── state: what the ingester keeps ──────────────────────────────────────────────────────────────────────────────────
 
@@ -291,6 +395,7 @@ legs = Table(
     Column("tenant", Text),
     Column("region", Text),
     Column("falls_back", Boolean),
+    Column("trace", Text),
     # the result; `outcome` is null until it is known, `first_byte_s` of a stream may stand before
     Column("outcome", Text),
     Column("result_us", BigInteger),
@@ -313,6 +418,8 @@ legs = Table(
     Column("answer_chars", BigInteger),
     Column("language", Text),
     Column("error", Text),
+    # null until the grader is done with a mirrored leg of the candidate
+    Column("graded", Boolean),
 )
 Index("legs_exchange", legs.c.exchange)
 Index("legs_route", legs.c.route, legs.c.at_us)
@@ -322,7 +429,8 @@ Index("legs_user", legs.c.user, legs.c.at_us, sqlite_where=legs.c.user.is_not(No
 UNRESOLVED = legs.c.outcome.is_(None) | (legs.c.outcome == literal_column("'lost'"))
 Index("legs_unresolved", legs.c.spool, sqlite_where=UNRESOLVED, postgresql_where=UNRESOLVED)
 MIRRORED = legs.c.role == literal_column("'mirrored'")
-Index("legs_mirrored", legs.c.rollout, legs.c.result_us, sqlite_where=MIRRORED, postgresql_where=MIRRORED)
+UNGRADED = MIRRORED & legs.c.graded.is_(None)
+Index("legs_ungraded", legs.c.rollout, legs.c.result_us, sqlite_where=UNGRADED, postgresql_where=UNGRADED)
 
 bodies = Table(
     "bodies",

@@ -22,9 +22,9 @@ from zlib import crc32
 
 import msgspec
 
-from detent.terms import Begun, Feedback, Intent, Result
+from detent.terms import Begun, Feedback, Intent, Kept, Pair, Result, Unmirrored
 
-Entry = Intent | Begun | Result | Feedback
+Entry = Intent | Begun | Result | Feedback | Unmirrored | Kept | Pair
 
 SEGMENT_BYTES = 16 * 2**20
 CAP_BYTES = 2**30
@@ -32,7 +32,15 @@ _MAGIC = b"\xff\xd7"  # 0xff never occurs in UTF-8, so no payload can look like 
 _HEADER = struct.Struct("<2sII")
 _READ_BYTES = 2**20
 _RETIRED = ".done-"
-_KINDS: dict[bytes, type[Entry]] = {b"i": Intent, b"b": Begun, b"r": Result, b"f": Feedback}
+_KINDS: dict[bytes, type[Entry]] = {
+    b"i": Intent,
+    b"b": Begun,
+    b"r": Result,
+    b"f": Feedback,
+    b"u": Unmirrored,
+    b"k": Kept,
+    b"p": Pair,
+}
 _KIND_OF: dict[type[Entry], bytes] = {kind: letter for letter, kind in _KINDS.items()}
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[int, msgspec.json.Decoder[Entry]] = {letter[0]: msgspec.json.Decoder(kind) for letter, kind in _KINDS.items()}
@@ -139,6 +147,9 @@ class Spool:
         if held > 0.75 * self._cap_bytes and isinstance(entry, Result) and (entry.request_body or entry.answer_body):
             self.bodies_dropped += 1
             return replace(entry, request_body=None, answer_body=None)
+        if held > 0.75 * self._cap_bytes and isinstance(entry, Kept):
+            self.bodies_dropped += 1
+            raise OSError("the spool keeps no bodies for now")
         return entry
 
 
@@ -273,4 +284,6 @@ def _without_nul(entry: Entry) -> Entry:
             changed[column.name] = value.replace("\0", "\ufffd")
         elif isinstance(value, tuple):
             changed[column.name] = tuple(text.replace("\0", "\ufffd") for text in value)
+        elif isinstance(value, dict):
+            changed[column.name] = {name: text.replace("\0", "\ufffd") for name, text in value.items()}
     return replace(entry, **changed)

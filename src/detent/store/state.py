@@ -22,7 +22,9 @@ from detent.store.alone import alone
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.findings import Findings
 from detent.store.gateways import FlagWatch, GatewayAck, Gateways
+from detent.store.ledger import Ledger
 from detent.store.schema import audit, counters, decisions, flags, manifests, meta, rollouts, share_periods, watched
+from detent.store.shadowing import Shadowing
 from detent.store.tallies import Tallies
 from detent.store.watching import Watching
 from detent.terms import Decision, Flag, Rollout, Verb, micros, utc
@@ -75,9 +77,10 @@ class Decided:
     unreadable: str = ""
 
 
-class State(Findings, Gateways, Tallies, Watching):
-    """Flags, rollouts, decisions; with `Findings` (baselines, runs, pairs), `Gateways`, `Watching`, and `Tallies` (what the ingester
-    keeps)."""
+class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
+    """Flags, rollouts, decisions; with `Findings` (baselines, runs), `Shadowing` (pairs), `Ledger` (what a shadow costs), `Gateways`,
+    `Watching`, and `Tallies` (what the ingester keeps).
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from detent.store.schema import (
     exposure_counts,
     label_counts,
     minute_sums,
+    not_mirrored,
     segment_counts,
     segment_values,
     share_periods,
@@ -58,8 +59,8 @@ class SpoolMove:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch of entries: its spools' moves, its minute sums, answers by (rollout, model sent, model answered), units that it names, and
-    how many pieces of feedback in it are about nobody.
+    """A batch of entries: its spools' moves, its minute sums, answers by (rollout, model sent, model answered), units that it names, how
+    many pieces of feedback in it are about nobody, and what was not mirrored by (rollout, reason, why).
     """
 
     moves: Sequence[SpoolMove]
@@ -67,6 +68,7 @@ class Batch:
     answered: Mapping[tuple[str, str, str], int]
     units: Iterable[UnitKey]
     unmatched: int = 0
+    not_mirrored: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 UNMATCHED = "unmatched"
@@ -189,6 +191,8 @@ class Tallies:
             upsert(c, answered, rows, add=("n",))
             if batch.unmatched:
                 upsert(c, counters, [{"name": UNMATCHED, "n": batch.unmatched}], add=("n",))
+            left_out = [{"rollout": r, "reason": reason, "why": why, "n": n} for (r, reason, why), n in sorted(batch.not_mirrored.items())]
+            upsert(c, not_mirrored, left_out, add=("n",))
 
     def seal(self, watermark_us: int, label_of: Callable[[Running], Label], *, limit: int) -> int:
         """Seal at most `limit` units that were due before the watermark, each into its label counts, once. Returns how many."""

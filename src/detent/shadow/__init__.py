@@ -1,0 +1,1 @@
+"""The process that mirrors requests to a candidate, apart from the gateway that draws them (job.py is what passes between the two)."""
