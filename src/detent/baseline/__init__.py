@@ -17,9 +17,10 @@ from detent.baseline.blessing import by_rules, reviewed, sample_for_review
 from detent.baseline.freezing import freeze, freeze_recorded
 from detent.baseline.incidents import pin
 from detent.baseline.running import BaselineRunner
-from detent.baseline.scoring import ANSWERED, checks_of, score
+from detent.baseline.scoring import score
 from detent.baseline.staleness import stale_of
 from detent.baseline.trial import trial
+from detent.grading import ANSWERED, checks_of
 
 __all__ = [
     "ANSWERED",

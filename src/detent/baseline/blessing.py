@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 from detent import checks, wire
 from detent.baseline.digest import digest_of
-from detent.baseline.scoring import REFERENCE_CHECK, checks_of
+from detent.baseline.scoring import REFERENCE_CHECK
 from detent.checks import Graded, Rule
 from detent.errors import InvalidInput
+from detent.grading import checks_of
 from detent.terms import Answer, Baseline, Blessing, Case, Route, Score, Unscored
 
 GOOD = 0.5

@@ -9,13 +9,14 @@ from functools import partial
 
 from detent import wire
 from detent.baseline.asking import Ask, Call, Reply
-from detent.baseline.pacing import OVERLOADED, Pace, answered, overloaded, pause
+from detent.baseline.pacing import Pace, answered, overloaded, pause
 from detent.errors import CouldNotRun, InvalidInput
 from detent.terms import Version
 from detent.visible import visible
 from detent.wire import json_text
 from detent.wire.failures import failure_text
 from detent.wire.json_text import an_object
+from detent.wire.patience import ASKS_TO_WAIT
 
 TRIES = 4
 """Attempts at a call that fails for another reason than overload."""
@@ -70,7 +71,7 @@ class Lane:
                     raise why
                 if _is_final(call, reply):
                     return reply
-            if reply is not None and reply.status in OVERLOADED:
+            if reply is not None and reply.status in ASKS_TO_WAIT:
                 busy += 1  # how long to wait is the pace's affair: all calls to this provider wait
             else:
                 broken += 1
@@ -79,7 +80,7 @@ class Lane:
                     raise failure
                 return reply
             again(reply)
-            if reply is None or reply.status not in OVERLOADED:
+            if reply is None or reply.status not in ASKS_TO_WAIT:
                 asked = None if reply is None else reply.retry_after_s
                 await self._rest(pause(broken - 1) if asked is None else min(asked, pause(30)))
 
@@ -103,7 +104,7 @@ class Lane:
                 self._in_flight -= 1
                 self._changed.notify_all()
         self._unheard = None
-        if reply.status in OVERLOADED:
+        if reply.status in ASKS_TO_WAIT:
             self.pace = overloaded(self.pace, sent_at=sent_at, now=self._clock(), retry_after_s=reply.retry_after_s)
         elif reply.status < 500:
             self.pace = answered(self.pace)
@@ -144,7 +145,7 @@ def _is_final(call: Call, reply: Reply) -> bool:
     if 200 <= reply.status < 300:
         answer = wire.read_answer(call.endpoint, status=reply.status, body=reply.body, streamed=False)
         return answer.complete and answer.error is None
-    return reply.status < 500 and reply.status not in OVERLOADED | _OF_THE_MOMENT
+    return reply.status < 500 and reply.status not in ASKS_TO_WAIT | _OF_THE_MOMENT
 
 
 def failed(reply: Reply | None) -> bool:

@@ -16,11 +16,9 @@ from detent.evidence.causes import JUDGED_WORSE
 from detent.evidence.flips import RunKey
 from detent.evidence.shapes import blames_shape
 from detent.evidence.spending import step_limit
+from detent.grading import ANSWERED, checks_of
 from detent.redaction import redact_text
 from detent.terms import Answer, Case, Judgement, Route, Run, Score, ToolCall, Unscored
-
-ANSWERED = "answered"
-"""The check that every answer is graded by, whatever the route names: it applies to each, so that no prompt is left without any score."""
 
 CONTENT_CHECK = "context_agreement"
 """The check whose value is the content score, what a mean-score gate would read; without it, the mean of the other checks' values."""
@@ -32,11 +30,6 @@ REQUEST_REFUSED, STEP_LIMIT = "request_refused", "step_limit"
 """What a run fails by, apart from checks."""
 
 _NONE: Mapping[str, checks.Rule] = MappingProxyType({})
-
-
-def checks_of(route: Route) -> tuple[str, ...]:
-    """The checks that answers of a route are graded by."""
-    return route.checks if ANSWERED in route.checks else (*route.checks, ANSWERED)
 
 
 def made(rollout: str, key: RunKey, passed: bool | None, **more: Any) -> Run:
