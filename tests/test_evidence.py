@@ -14,14 +14,16 @@ from detent.terms import (
     Arm,
     BaselineEvidence,
     Begun,
+    ClassTally,
+    Coverage,
     DeclaredMetric,
     Evidence,
     Exposure,
     Feedback,
+    FieldEvidence,
     Flip,
     GuardEvidence,
     Outcome,
-    Pair,
     Price,
     Role,
     ShadowEvidence,
@@ -447,42 +449,6 @@ def test_the_split_of_each_period_comes_from_the_exposure() -> None:
     assert ev.splits(exposure) == {1: 0.05, 2: 0.25}
 
 
-# ── shadow ──
-
-
-def pair(stable: bool | None, candidate: bool | None, *changes: str, note: str = "") -> Pair:
-    return Pair(rollout="ro_1", exchange="ex", stable_passed=stable, candidate_passed=candidate, changes=changes, note=note)
-
-
-def test_shadow_pairs_are_summed_and_what_could_not_be_scored_is_on_neither_side() -> None:
-    found = ev.shadow_evidence(
-        [
-            pair(True, True),
-            pair(True, True, "key_added"),
-            pair(True, False, "fence_added", "json_broken"),
-            pair(True, False, "fence_added"),
-            pair(False, True),
-            pair(False, False),
-            pair(None, True),
-            pair(True, None),
-            pair(None, None, note="the mirrored call failed: lost"),
-            pair(None, None, note=ev.NOT_COMPARABLE),
-        ]
-    )
-    assert found == ShadowEvidence(
-        pairs=6,
-        unscored=3,
-        not_comparable=1,
-        candidate_only=2,
-        stable_only=1,
-        changes={"fence_added": 2, "json_broken": 1, "key_added": 1},
-    )
-
-
-def test_no_pair_is_no_evidence() -> None:
-    assert ev.shadow_evidence([]) == ShadowEvidence()
-
-
 # ── the whole ──
 
 WHOLE = Evidence(
@@ -512,7 +478,21 @@ WHOLE = Evidence(
         ),
         content_stable=1 / 3,
     ),
-    shadow=ShadowEvidence(pairs=2, changes={"key_added": 1, "fence_added": 2}),
+    shadow=ShadowEvidence(
+        pairs=2,
+        changes={"key_added": 1, "fence_added": 2},
+        fields=(
+            FieldEvidence(
+                field="refused",
+                harms=True,
+                pairs=2,
+                candidate=1,
+                stable=0,
+                tallies=(ClassTally(input_class="", candidate_only=1, stable_only=0),),
+            ),
+        ),
+        coverage=(Coverage(dimension="class", pairs=2, classes=2, once=2, twice=0),),
+    ),
     identity_violations=("`a` was sent for, and `b` answered (3 times)",),
     users_exposed=3,
     users_seen=60,
@@ -527,7 +507,8 @@ def test_evidence_reads_back_as_it_was_written() -> None:
 
 
 def test_the_digest_does_not_depend_on_the_order_in_which_sums_were_made_and_does_on_every_number() -> None:
-    shadow = ShadowEvidence(pairs=2, changes={"fence_added": 2, "key_added": 1})
+    assert WHOLE.shadow is not None
+    shadow = replace(WHOLE.shadow, changes={"fence_added": 2, "key_added": 1})
     values = ValueTally(period=1, split=0.05, candidate={999: 1, 1000: 2}, stable={0: 57})
     assert ev.digest(replace(WHOLE, guards=(WHOLE.guards[0], GuardEvidence(metric="output_tokens", values=(values,))))) == ev.digest(WHOLE)
     assert ev.digest(replace(WHOLE, shadow=shadow)) == ev.digest(WHOLE)

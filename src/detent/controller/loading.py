@@ -103,7 +103,7 @@ def load_layers(store: Store, rollout: Rollout, *, stale: tuple[str, ...] = ()) 
     """What baseline and shadow have found, each while the rollout is in it; of a baseline that is stale, before it begins as well."""
     wanted = rollout.phase is Phase.BASELINE or (rollout.phase is Phase.PROPOSED and stale)
     baseline = baseline_of(store, rollout, stale=stale) if wanted else None
-    shadow = ev.shadow_evidence(store.state.pairs(rollout.id)) if rollout.phase is Phase.SHADOW else None
+    shadow = store.state.shadow_evidence(rollout) if rollout.phase is Phase.SHADOW else None
     return baseline, shadow
 
 

@@ -3,13 +3,13 @@
 metrics.py   what one leg, or feedback, says about each metric      units.py    legs and feedback -> units -> sealed label counts
 labels.py    label counts -> tallies of a guard                     past.py     what stable's recorded traffic says
 minutes.py   legs -> sums a minute, for charts                      identity.py whether the version sent is the one that answered
-flips.py     baseline runs -> confirmed flips                       here        shadow pairs -> evidence, and the whole as bytes
+flips.py     baseline runs -> confirmed flips                       pairs.py    shadow sums -> harm, named changes, coverage
+pair_fold.py scored pairs -> pair_sums.py, with pair_clusters.py    here        the whole as bytes
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -37,12 +37,11 @@ from detent.evidence.metrics import (
     refuses_request,
 )
 from detent.evidence.past import past_of, working_from, working_of
-from detent.terms import Evidence, Exposure, Pair, ShadowEvidence
+from detent.terms import Evidence, Exposure
 
 __all__ = [
     "CONTROL",
     "METRICS",
-    "NOT_COMPARABLE",
     "SILENT_BAD_BUCKET",
     "SILENT_GOOD_BUCKET",
     "UNREAD_BUCKET",
@@ -63,41 +62,10 @@ __all__ = [
     "past_of",
     "refuses_request",
     "segments",
-    "shadow_evidence",
     "splits",
     "working_from",
     "working_of",
 ]
-
-# ── shadow: pairs -> evidence ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def shadow_evidence(pairs: Iterable[Pair]) -> ShadowEvidence:
-    """Sums over scored pairs; a pair that could not be scored or compared counts in neither arm."""
-    counts: Counter[str] = Counter()
-    changes: Counter[str] = Counter()
-    for pair in pairs:
-        if pair.note == NOT_COMPARABLE:
-            counts["not_comparable"] += 1
-        elif pair.stable_passed is None or pair.candidate_passed is None:
-            counts["unscored"] += 1
-        else:
-            counts["pairs"] += 1
-            counts["candidate_only"] += pair.stable_passed and not pair.candidate_passed
-            counts["stable_only"] += pair.candidate_passed and not pair.stable_passed
-            changes.update(pair.changes)
-    return ShadowEvidence(
-        pairs=counts["pairs"],
-        unscored=counts["unscored"],
-        not_comparable=counts["not_comparable"],
-        candidate_only=counts["candidate_only"],
-        stable_only=counts["stable_only"],
-        changes=dict(sorted(changes.items())),
-    )
-
-
-NOT_COMPARABLE = "not comparable: an earlier turn of this session went another way"
-"""The note of a pair after the first turn at which the two versions' visible behaviour diverged."""
 
 # ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

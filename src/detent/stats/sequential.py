@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -137,6 +138,7 @@ def rate_brackets(
     return np.stack(brackets, axis=-1)
 
 
+@lru_cache(maxsize=1 << 16)  # a look at a shadow asks for thousands, and all but a few are as they were at the look before
 def log_e_paired(candidate_only: int, stable_only: int) -> float:
     """ln E against "the candidate fails no more of the shadow pairs than stable does" (statistics 2.6).
 
