@@ -9,6 +9,7 @@ What is asked and how a verdict is read stands in `checks.judge`, pure.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from detent.checks.families import related
 from detent.checks.injections import INJECTIONS
 from detent.checks.shown import shown
 from detent.errors import CouldNotRun, InvalidInput
+from detent.evidence.spending import BYTES_PER_TOKEN, TOKENIZER_FACTOR
 from detent.redaction import Policy, redact_text
 from detent.store import Store
 from detent.terms import JUDGED_CHECKS, Answer, Calibration, Dialect, Endpoint, Judged, Judgement, Manifest, Prompt, Route, Usage, Version
@@ -89,6 +91,13 @@ class Judge:
         """Whether what it says may fail an answer: its calibration with this very rubric is good enough."""
         return not self.objections
 
+    def worst(self, prompt: Prompt, known_good: str, output: str) -> Usage:
+        """The tokens that `verdict` may take at most, both orders together; none for equal texts, about which nobody is asked."""
+        if known_good == output:
+            return Usage(input=0, output=0)
+        body = self._body(prompt, known_good, output)
+        return Usage(input=2 * math.ceil(TOKENIZER_FACTOR * len(body) / BYTES_PER_TOKEN), output=2 * questions.MOST_TOKENS)
+
     async def verdict(self, prompt: Prompt, known_good: str, output: str, *, asking: int = 0) -> Judgement:
         """What the judge says of `output` against `known_good`, asked in both orders.
 
@@ -138,17 +147,8 @@ class Judge:
         if last is not None and (last.said != "abstained" or name in self._anew or len(known) == len(names)):
             self.odd = self.odd or (last.why if last.said == "abstained" else "")
             return replace(last, usage=Usage())
-        body = questions.request(
-            self._endpoint,
-            self.version.model,
-            rubric=self.rubric,
-            dimensions=self.dimensions,
-            prompt=prompt,
-            first=first,
-            second=second,
-        )
         async with self._gate:
-            reply = await self._reply(Call(self.version, self._endpoint, body))
+            reply = await self._reply(Call(self.version, self._endpoint, self._body(prompt, first, second)))
         answer = wire.read_answer(self._endpoint, status=reply.status, body=reply.body, streamed=False)
         preference = questions.read(answer, self.dimensions)
         said, dimensions = questions.of_second(preference, self.dimensions)
@@ -161,6 +161,17 @@ class Judge:
             self.odd = self.odd or why
         await asyncio.to_thread(self._store.state.add_judgements, [new])
         return new
+
+    def _body(self, prompt: Prompt, first: str, second: str) -> bytes:
+        return questions.request(
+            self._endpoint,
+            self.version.model,
+            rubric=self.rubric,
+            dimensions=self.dimensions,
+            prompt=prompt,
+            first=first,
+            second=second,
+        )
 
     def _odd(self, answer: Answer) -> str:
         """Why an answer is no verdict: its beginning, as it was written."""
@@ -210,11 +221,16 @@ def judge_for(manifest: Manifest, route: Route, store: Store, ask: Ask, base_dir
 
     `against` are model ids that it will judge beyond those of the pin file: a version tried by hand, and the one whose answers are the
     known-good outputs (`Baseline.version`; an empty one is of no family). Raises InvalidInput when one of them is of the judge's own
-    family, or the rubric cannot be read.
+    family, the judge's provider may not read the route's traffic, or the rubric cannot be read.
     """
     if route.judge is None:
         return None
     pinned = manifest.routes[route.judge]
+    if route.processors is not None and pinned.provider not in route.processors:
+        raise InvalidInput(
+            f"the judge of route `{route.name}` is at a provider that its `processors` do not name: `{pinned.provider}`",
+            hint="name it there, or take `judge` out",
+        )
     for model in (route.version, *((route.next,) if route.next else ()), *against):
         common = related(pinned.version, model)
         if common is not None:
