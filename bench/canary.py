@@ -98,7 +98,7 @@ control = "127.0.0.1:0"
 [plans.bench]
 unsafe_short_windows = true
 approve  = []
-shadow   = {{ share = 1.0, at_least = "0s", at_most = "10m", pairs = 1 }}
+shadow   = {{ share = 1.0, at_least = "0s", at_most = "10m", pairs = 1, second = 1e-9, coverage = 0, budget_usd_per_day = inf }}
 canary   = {{ steps = [{{ share = 0.5, at_least = "20m" }}], at_most = "40m" }}
 soak     = {{ at_least = "1m" }}
 """

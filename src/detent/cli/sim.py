@@ -147,10 +147,13 @@ _PORT = option("--port", says="where to listen on 127.0.0.1; 0, the default, tak
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="sim provider",
-        says="serve simulated versions, OpenAI and Anthropic alike: a stable one, bumps of it, and ones with one harm each",
+        says="serve simulated versions, OpenAI and Anthropic alike: stable ones, bumps of them, ones with one harm each, and judges",
         group="simulation",
         run=provider,
         options=(_PORT, option("--seed", says="seed of all noise (default 1)", type=int, default=1)),
+        more="Stable is `atlas-2026-03-01`. For scenario `library`, whose harms only a shadow sees, it is `atlas-2026-09-01`:\n"
+        "`atlas-2026-09-15` is unchanged, and `atlas-2026-10-01` to `atlas-2026-10-08` each harm a few German readers.\n"
+        "Other versions judge, for `detent judge`, each wrong in a known way. `GET /v1/models` lists all.",
     ),
     Command(
         name="sim replay",

@@ -1,7 +1,7 @@
 """The apps whose sessions are the traffic: how they open, answer tool calls, go on, and when their users have had enough.
 
 An app knows its own tools and messages; what it is served by is an argument. The messages are plain dictionaries in the shape of the
-SDK that the app uses: OpenAI's for `support`, `invoices` and `desk`, Anthropic's for `agent`.
+SDK that the app uses: OpenAI's for `support`, `invoices`, `desk` and `library`, Anthropic's for `agent`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from random import Random
 from typing import Any, Protocol
 
 from detent.sim import scenarios
-from detent.sim.scenarios import AGENT, CITIES, DESK, INVOICES, SUPPORT
+from detent.sim.library import GERMAN
+from detent.sim.scenarios import AGENT, CITIES, DESK, INVOICES, LIBRARY, SUPPORT
 from detent.terms import ToolCall
 
 PATIENCE = 6  # model calls that a user waits for in one turn
-UNHAPPY = {"support": 0.08, "invoices": 0.05, "agent": 0.05}  # share of sessions ending in each kind of bad feedback, whatever the version
+UNHAPPY = {
+    "support": 0.08,
+    "invoices": 0.05,
+    "agent": 0.05,
+    "library": 0.05,
+}  # share of sessions ending in each kind of bad feedback, whatever the version
 PRAISING = 0.2  # share of the desk's pleased users who say so
 
 Messages = list[dict[str, Any]]
@@ -157,6 +163,44 @@ async def desk(session: Session) -> Ending:
     return Ending(unreadable=unreadable, liked=liked, done="noted" in answer)
 
 
+# ── library: OpenAI's messages, and a few readers with another language ─────────────────────────────────────────────
+
+_ENGLISH = (
+    "Hello, I have your book {} at home and I would like to know when it is due, and if I can have it for another week.",
+    "When do I have to bring back the book {}, and would it be possible for me to have it for one more week?",
+    "Can you tell me when {} is due? I have not read all of it yet and would like to have it for a week more.",
+)
+_GERMAN = (
+    "Guten Tag, ich habe Ihr Buch {} bei mir und wüsste gern, bis wann ich es haben kann und ob es noch eine Woche bei mir sein darf.",
+    "Bis wann muss ich das Buch {} zu Ihnen bringen, und kann ich es auch noch eine Woche mehr haben, wenn es nicht bestellt ist?",
+    "Können Sie mir sagen, bis wann ich {} haben kann? Ich bin noch nicht durch und hätte es gern noch eine Woche mehr.",
+)
+_LATE = (
+    "And what do I have to pay if I bring {} back when it is a week late?",
+    "Und was muss ich bezahlen, wenn ich {} erst nach einer Woche zu Ihnen bringe und es zu spät ist?",
+)
+ASKING_ON = 0.15
+"""Share of readers who ask a second question."""
+
+
+async def library(session: Session) -> Ending:
+    """A book, and now and then a second question about it."""
+    random = session.random
+    german = random.random() < GERMAN
+    book = f"{random.choice('ABCDEFGHKMNP')}{random.choice('QRSTVWXYZ')}-{random.randrange(10_000, 100_000)}"
+    messages: Messages = [
+        {"role": "system", "content": LIBRARY.system},
+        {"role": "user", "content": random.choice(_GERMAN if german else _ENGLISH).format(book)},
+    ]
+    said = await session.ask(messages)
+    if random.random() < ASKING_ON:
+        await session.think()
+        messages.append({"role": "assistant", "content": said.text})
+        messages.append({"role": "user", "content": _LATE[german].format(book)})
+        await session.ask(messages)
+    return Ending()
+
+
 # ── agent: Anthropic's messages ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -198,4 +242,5 @@ APPS: dict[str, Callable[[Session], Awaitable[Ending]]] = {
     INVOICES.name: invoices,
     AGENT.name: agent,
     DESK.name: desk,
+    LIBRARY.name: library,
 }

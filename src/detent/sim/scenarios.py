@@ -111,7 +111,14 @@ DESK = Scenario(
     },
 )
 
-SCENARIOS: dict[str, Scenario] = {s.name: s for s in (SUPPORT, INVOICES, AGENT, DESK)}
+LIBRARY = Scenario(
+    name="library",
+    says="a library's loan desk without tools, a few of whose readers write German (OpenAI SDK)",
+    endpoint=Endpoint.OPENAI_CHAT,
+    system="You are the loan desk of Alderbrook Library. Say when a book is due, note what is asked, and answer in the reader's language.",
+)
+
+SCENARIOS: dict[str, Scenario] = {s.name: s for s in (SUPPORT, INVOICES, AGENT, DESK, LIBRARY)}
 
 
 def scenario_of(prompt: Prompt) -> str | None:

@@ -1,8 +1,8 @@
 """How the simulated versions behave: a pure function of version, prompt and randomness.
 
 Four versions tell the demo. `atlas-2026-03-01` is the one that everybody runs; the others are its "minor" bumps: one honest, one that
-is better on average and breaks the format of some answers, one that goes wrong only on its own history. Those of `desk` do one harm each.
-None of them knows of routes or rollouts.
+is better on average and breaks the format of some answers, one that goes wrong only on its own history. Those of `desk` do one harm each,
+those of `library` one harm to a few readers, and those of `sage` judge. None of them knows of routes or rollouts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from detent.sim import desk
+from detent.sim import desk, library, sage
 from detent.sim.desk import Draw
 from detent.sim.histories import call, call_id, called_before, last_result, size, tokens, turn_of
 from detent.sim.scenarios import enclosed, read_invoice, scenario_of, share
@@ -46,7 +46,10 @@ VERSIONS: dict[str, About] = {
     HONEST: About("answers as the approved version does", "fp_a40271be02"),
     RESHAPING: About("reads invoices better, and damages the format of some", "fp_a5149e6c14"),
     REPEATING: About("repeats tool calls, on its own history only", "fp_a6204d7720"),
-} | {name: About(traits.says, f"fp_{name.removeprefix('atlas-').replace('-', '')}") for name, traits in desk.TRAITS.items()}
+} | {
+    name: About(one.says, f"fp_{name.partition('-')[2].replace('-', '')}")
+    for name, one in (desk.TRAITS | library.TRAITS | sage.JUDGES).items()
+}
 
 OVERLOADED = 0.010  # share of calls of support and desk that are answered 503
 BROKEN_JSON = 0.020  # share of support summaries that are no JSON
@@ -67,6 +70,8 @@ def answer(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
         return Fault(404, f"The model `{version}` does not exist or you do not have access to it.", "model_not_found")
     scenario = scenario_of(prompt)
     behave = _BEHAVIOURS[scenario] if scenario is not None else _echo
+    if version in sage.JUDGES and sage.asked_to_judge(prompt):
+        behave = sage.answer
     said = behave(version, prompt, draw)
     if isinstance(said, Fault):
         return said
@@ -230,9 +235,17 @@ def _desk(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
     return _BUSY if draw("overloaded") < OVERLOADED else desk.answer(version, prompt, draw)
 
 
+_BLOCKED = Fault(400, "The response was filtered due to the prompt triggering the content management policy.", "content_filter")
+
+
+def _library(version: str, prompt: Prompt, draw: Draw) -> Answer | Fault:
+    return library.answer(version, prompt, draw) or _BLOCKED
+
+
 _BEHAVIOURS: dict[str, Callable[[str, Prompt, Draw], Answer | Fault]] = {
     "support": _support,
     "invoices": _invoices,
     "agent": _agent,
     "desk": _desk,
+    "library": _library,
 }
