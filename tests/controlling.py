@@ -14,7 +14,7 @@ from detent.proposals import Proposal
 from detent.store import Store
 from detent.store.database import upsert
 from detent.store.schema import exposure_counts, label_counts
-from detent.terms import Arm, Baseline, Case, Endpoint, Pair, Phase, Rollout, Run
+from detent.terms import DIMENSIONS, Arm, Baseline, Case, Endpoint, Pair, Phase, Rollout, Run, micros
 from records import T0
 
 PIN, NEXT, OTHER = "atlas-2026-03-01", "atlas-2026-06-01", "atlas-2026-09-01"
@@ -30,7 +30,7 @@ PLAN = """\
 unsafe_short_windows = true
 approve  = []
 baseline = { screen = 1, confirm = 4, stable_repeats = 2, fdr = 0.1, cases = 5, at_least = 1, margin = 1.0 }
-shadow   = { share = 0.5, at_least = "1h", at_most = "2h", pairs = 2 }
+shadow   = { share = 0.5, at_least = "1h", at_most = "2h", pairs = 2, coverage = 0, budget_usd_per_day = inf }
 canary   = { steps = [{ share = 0.1, at_least = "1h" }, { share = 0.5, at_least = "1h" }], at_most = "9h" }
 soak     = { at_least = "1h", holdback = 0.05 }
 
@@ -118,10 +118,23 @@ class World:
         self.store.state.add_runs(found)
 
     def pairs(self, n: int = 5, rollout_id: str = "ro_1") -> None:
-        """Shadow pairs in which both sides pass."""
-        self.store.state.add_pairs(
-            [Pair(rollout=rollout_id, exchange=f"ex_{i}", stable_passed=True, candidate_passed=True) for i in range(n)]
-        )
+        """Shadow pairs in which all sides pass, each of a conversation of its own, all of one input class."""
+        dimensions = dict.fromkeys(DIMENSIONS, "usual")
+        found = [
+            Pair(
+                rollout=rollout_id,
+                exchange=f"ex_{i}",
+                at_us=micros(self.now),
+                scored=("answered", "refused"),
+                second_failed=(),
+                second_differs=(),
+                conversation=f"co_{i}",
+                dimensions=dimensions,
+            )
+            for i in range(n)
+        ]
+        self.store.state.add_pairs(found)
+        self.store.state.fold_pairs(self.rollout(rollout_id), ("answered",))
 
     def sealed(self, metric: str, candidate: tuple[int, int], stable: tuple[int, int], *, period: int | None = None) -> None:
         """(events, units) on either arm of `ro_1`, exposed and sealed in a share period; by default the one in force."""

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 from detent import evidence as ev
 from detent.assign import assign
@@ -19,6 +20,7 @@ from detent.terms import (
     BaselineEvidence,
     CanaryStage,
     CanaryStep,
+    Coverage,
     Decision,
     Evidence,
     Exposure,
@@ -69,6 +71,12 @@ def flip(case: str, cause: str = "fence_added") -> Flip:
     return Flip(
         case=case, kind="negative", stable_passed=20, stable_runs=20, candidate_passed=0, candidate_runs=20, p_value=7e-12, cause=cause
     )
+
+
+def compared(pairs: int, **more: Any) -> ShadowEvidence:
+    """Shadow pairs of eight input classes, one of which was met once; half of them with a second answer of stable's."""
+    coverage = (Coverage(dimension="class", pairs=pairs, classes=8, once=1, twice=0),) if pairs else ()
+    return ShadowEvidence(**{"pairs": pairs, "seconds": pairs // 2, "coverage": coverage, **more})
 
 
 class Playbook:
@@ -161,7 +169,7 @@ class Playbook:
 
     def shadow_finds(self, *, candidate_only: int = 0, stable_only: int = 0, pairs: int = 1000) -> None:
         """Pairs were scored."""
-        self.shadow = ShadowEvidence(pairs=pairs, candidate_only=candidate_only, stable_only=stable_only)
+        self.shadow = compared(pairs, candidate_only=candidate_only, stable_only=stable_only)
 
     def reaches_canary(self) -> None:
         """Through baseline and shadow without a finding."""

@@ -432,7 +432,7 @@ def test_rolling_back_is_one_write_from_every_phase(world: World, controller: Co
     assert moved.phase is (Phase.ROLLED_BACK if phase in (Phase.CANARY, Phase.SOAK) else Phase.ABORTED)
     assert moved.revision == before.revision + 1
     flag = world.store.state.flags()["chat"]
-    assert (flag.stable.model, flag.candidate, flag.rollout, flag.split, flag.shadow) == (PIN, None, None, 0.0, 0.0)
+    assert (flag.stable.model, flag.candidate, flag.rollout, flag.split, flag.mirror) == (PIN, None, None, 0.0, None)
     assert world.store.state.revision() == revision + (phase is not Phase.PROPOSED), "a route that was not touched yet has nothing to obey"
     assert [(row.by, row.what) for row in world.store.state.audit()][: len(world.store.state.audit()) - rows] == [
         ("ada", "roll_back: it got worse")

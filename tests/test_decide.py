@@ -15,9 +15,12 @@ from detent.manifest import BUILTIN_PLANS
 from detent.terms import (
     BaselineEvidence,
     CanaryStep,
+    ClassTally,
+    Coverage,
     Decision,
     Evidence,
     Exposure,
+    FieldEvidence,
     Guard,
     GuardEvidence,
     Held,
@@ -32,7 +35,7 @@ from detent.terms import (
 from detent.terms import Refused as RefusedShape
 from detent.transitions import HUMAN_VERBS, after
 from detent.view import look_in_s
-from playbook import PLAN, flip
+from playbook import PLAN, compared, flip
 
 # ── harm ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -334,11 +337,15 @@ def shadowing(hours: float, plan: Plan = PLAN) -> Rollout:
     return opened(plan, phase=Phase.SHADOW, entered_at=START - hours * HOUR)
 
 
+def in_shadow(hours: float, found: ShadowEvidence | None, plan: Plan = PLAN) -> Decision:
+    return decide(shadowing(hours, plan), Evidence(rollout="ro_1", shadow=found), START)
+
+
 def test_a_shadow_lasts_for_its_time_and_its_pairs_and_ends_without_them() -> None:
     def asked(hours: float, found: ShadowEvidence | None) -> str:
-        return decide(shadowing(hours), Evidence(rollout="ro_1", shadow=found), START).reason
+        return in_shadow(hours, found).reason
 
-    enough = ShadowEvidence(pairs=PLAN.shadow.pairs, candidate_only=2, stable_only=3)
+    enough = compared(PLAN.shadow.pairs, candidate_only=2, stable_only=3)
     assert asked(167, enough) == "TimeNotServed"
     assert asked(168, enough) == "ShadowPassed"
     assert asked(168, replace(enough, pairs=99)) == "TooFewPairs"
@@ -348,10 +355,102 @@ def test_a_shadow_lasts_for_its_time_and_its_pairs_and_ends_without_them() -> No
     assert asked(168, replace(enough, unscored=101)) == "ShadowInconclusive", "a candidate that mostly fails to answer has shown nothing"
 
 
+def test_a_shadow_without_half_of_the_second_answers_that_it_asked_for_has_no_noise_floor() -> None:
+    """101 pairs, half of them to be asked twice: half of that, rounded down, are 25."""
+    plan = replace(PLAN, shadow=replace(PLAN.shadow, pairs=101))
+    enough = compared(101, seconds=25)
+    assert in_shadow(168, enough, plan).reason == "ShadowPassed"
+    lacks = in_shadow(168, replace(enough, seconds=24), plan)
+    assert (lacks.verb, lacks.reason) == (Verb.HOLD, "TooFewSeconds")
+    assert lacks.sentence == "stable was asked a second time in 24 pairs, and 25 at least are the noise floor"
+
+
+def test_a_shadow_lasts_until_the_lower_end_of_its_coverage_is_what_the_plan_asks_for() -> None:
+    """Good and Turing: 30 classes met once in 1000 pairs leave 3.0 % unseen; Esty (1983): sd = sqrt(30 x 0.97 + 2 x 10) / 1000 = 0.00701,
+    so that 95.6 % to 98.4 % is covered. With 40 met once it is 94.4 % at the least.
+    """
+    known = compared(1000, coverage=(Coverage(dimension="class", pairs=1000, classes=80, once=30, twice=10),))
+    passed = in_shadow(168, known)
+    assert passed.reason == "ShadowPassed"
+    assert passed.sentence == (
+        "1000 pairs scored, no harm; "
+        "97.0 % of tomorrow's traffic that can be mirrored looks like something already compared (95 % interval 95.6 % to 98.4 %)"
+    )
+    silent = in_shadow(168, replace(known, unscored=312))
+    assert silent.sentence.startswith("1000 pairs scored, no harm; 312 more could not be scored, and say nothing; 97.0 % of ")
+    rare = replace(known, coverage=(Coverage(dimension="class", pairs=1000, classes=90, once=40, twice=10),))
+    lacks = in_shadow(168, rare)
+    assert (lacks.verb, lacks.reason) == (Verb.HOLD, "CoverageNotReached")
+    assert lacks.sentence.endswith("; its lower end must reach 95 %")
+    assert lacks.numbers["covered"] == 0.96
+    assert lacks.numbers["covered_low"] < 0.95
+    late = in_shadow(336, rare)
+    assert (late.verb, late.reason) == (Verb.NOT_PROVED, "LimitReached")
+    assert "96.0 % of tomorrow's traffic" in late.sentence, "and says what it waited for"
+
+
+def test_a_coverage_that_is_not_known_is_not_reached_and_one_that_nobody_asked_for_is_not_waited_for() -> None:
+    unknown = compared(1000, coverage=())
+    assert in_shadow(168, unknown).reason == "CoverageNotReached"
+    other = replace(unknown, coverage=(Coverage(dimension="cluster", pairs=1000, classes=9, once=0, twice=0),))
+    assert in_shadow(168, other).reason == "CoverageNotReached", "near-duplicates are told and decide nothing"
+    anything = replace(PLAN, shadow=replace(PLAN.shadow, coverage=0.0))
+    assert in_shadow(168, unknown, anything).reason == "ShadowPassed"
+
+
 def test_a_shadow_whose_harm_is_shown_is_rejected_at_any_look() -> None:
-    decision = decide(shadowing(0.1), Evidence(rollout="ro_1", shadow=ShadowEvidence(pairs=60, candidate_only=25, stable_only=1)), START)
+    decision = in_shadow(0.1, ShadowEvidence(pairs=60, candidate_only=25, stable_only=1))
     assert (decision.verb, decision.reason) == (Verb.REJECT, "ShadowHarm")
-    assert "25 fail only on the candidate and 1 only on stable" in decision.sentence
+    assert decision.sentence.startswith("any check: 25 pairs fail only on the candidate and 1 only where stable answered a second time; ")
+    assert decision.sentence.endswith(" >= 1/alpha = 20; no user saw it")
+
+
+def fence(harms: bool, *classes: ClassTally) -> FieldEvidence:
+    whole = ClassTally(
+        input_class="", candidate_only=sum(c.candidate_only for c in classes), stable_only=sum(c.stable_only for c in classes)
+    )
+    counts = {"candidate": whole.candidate_only + 2, "stable": whole.stable_only + 2}
+    return FieldEvidence(field="change:fence_added", harms=harms, pairs=250, **counts, tallies=(whole, *classes))
+
+
+GERMAN = ClassTally(input_class="none · none · de · to 256", candidate_only=40, stable_only=0)
+ENGLISH = ClassTally(input_class="none · none · en · to 256", candidate_only=20, stable_only=45)
+
+
+def test_a_rejection_names_the_field_and_the_inputs_that_it_is_in() -> None:
+    found = compared(1000, fields=(fence(True, GERMAN, ENGLISH),))
+    decision = in_shadow(0.1, found)
+    assert (decision.verb, decision.reason) == (Verb.REJECT, "ShadowHarm")
+    assert decision.sentence.startswith(
+        "fence_added in requests with `language de, length to 256`: there in 40 pairs only on the candidate, and in 0 only where stable "
+        "answered a second time; fence_added alone: E = "
+    ), "over all inputs together 60 against 45 are next to nothing"
+    held = replace(shadowing(0.1), held=Held(reason="HeldByHuman", by="ada", since_at=START))
+    assert decide(held, Evidence(rollout="ro_1", shadow=found), START).verb is Verb.REJECT, "also while a human holds it"
+
+
+def test_a_change_that_is_no_harm_by_the_plan_is_told_and_ends_nothing() -> None:
+    decision = in_shadow(168, compared(1000, fields=(fence(False, GERMAN),)))
+    assert (decision.verb, decision.reason) == (Verb.ADVANCE, "ShadowPassed")
+    assert "beyond the noise floor, and no harm by the plan: fence_added" in decision.sentence
+
+
+def test_what_stable_does_to_itself_as_often_is_no_harm() -> None:
+    """The noise floor: 40 of the candidate's answers differ so, and 40 of stable's own second ones."""
+    assert in_shadow(168, compared(1000, fields=(fence(True, replace(GERMAN, stable_only=40)),))).reason == "ShadowPassed"
+
+
+def test_a_suspicion_in_the_shadow_holds_and_lets_it_neither_pass_nor_be_rejected() -> None:
+    said: dict[tuple[Verb, str], list[float]] = {}
+    for events in range(0, 40):
+        decision = in_shadow(168, compared(1000, candidate_only=events))
+        said.setdefault((decision.verb, decision.reason), []).append(decision.numbers.get("log_e", 0.0))
+    assert list(said) == [(Verb.ADVANCE, "ShadowPassed"), (Verb.HOLD, "ShadowHarmSuspected"), (Verb.REJECT, "ShadowHarm")]
+    suspected = said[Verb.HOLD, "ShadowHarmSuspected"]
+    assert math.log(10) <= min(suspected) <= max(suspected) < math.log(20)
+    held = next(n for n in range(40) if in_shadow(168, compared(1000, candidate_only=n)).reason == "ShadowHarmSuspected")
+    late = in_shadow(336, compared(1000, candidate_only=held))
+    assert (late.verb, late.reason) == (Verb.NOT_PROVED, "LimitReached"), "and a shadow that ends in doubt has proved nothing"
 
 
 # ── baseline and approval ────────────────────────────────────────────────────────────────────────────────────────────
@@ -425,7 +524,7 @@ def test_a_loss_on_a_stale_baseline_is_a_loss() -> None:
     [
         ("baseline", opened(), Evidence(rollout="ro_1")),
         ("shadow", opened(phase=Phase.BASELINE), Evidence(rollout="ro_1", baseline=BaselineEvidence(cases=9, pending=0))),
-        ("canary", shadowing(200), Evidence(rollout="ro_1", shadow=ShadowEvidence(pairs=200))),
+        ("canary", shadowing(200), Evidence(rollout="ro_1", shadow=compared(200))),
         ("soak", in_canary(step=2, hours=60), FINE),
     ],
 )

@@ -46,6 +46,7 @@ def commands_in(page: str) -> list[list[str]]:
         "docs/how-to/canary.md",
         "docs/how-to/feedback.md",
         "docs/how-to/judge.md",
+        "docs/how-to/shadow.md",
     ],
 )
 def test_every_command_in_the_docs_is_understood(page: str) -> None:

@@ -28,7 +28,6 @@ from detent.terms import (
     Plan,
     Refused,
     Rollout,
-    ShadowEvidence,
     Slice,
     Spread,
     Tally,
@@ -37,7 +36,7 @@ from detent.terms import (
     Verb,
     Working,
 )
-from playbook import PLAN, flip
+from playbook import PLAN, compared, flip
 from records import NEW, OLD, T0, rollout
 
 SALT = "a very secret salt"
@@ -223,9 +222,14 @@ def test_short_windows_and_arms_that_do_not_fit_are_said_aloud() -> None:
 
 
 def test_a_shadow_is_told_in_pairs() -> None:
-    found = ShadowEvidence(pairs=40, candidate_only=3, stable_only=2, unscored=5, not_comparable=7)
+    found = compared(200, candidate_only=3, stable_only=2, unscored=5, not_comparable=7, not_followed=7)
     text = told(rollout(phase=Phase.SHADOW, plan=PLAN), Evidence(rollout="ro_1", shadow=found))
-    assert "shadow: 40 pairs of 100 scored; only the candidate failed in 3, only stable in 2; 7 not comparable, 5 unscored" in text
+    assert (
+        "shadow: 200 pairs scored, of at least 100; 100 of them with a second answer of stable's, where a check failed only the "
+        "candidate's in 3 and only stable's second in 2; 7 not comparable (7 followed a turn that was not compared), 5 unscored\n"
+        "  coverage: 99.5 % of tomorrow's traffic that can be mirrored looks like something already compared "
+        "(95 % interval 98.2 % to 100.0 %); 95 % is needed"
+    ) in text
     assert "exposed:" not in text, "no user saw it"
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detent import manifest
+from detent.diff import CHANGES
 from detent.errors import Exit, InvalidInput
 from detent.manifest.lines import scan
 from detent.terms import METRIC_NAMES, CanaryStep, CheckRow, DeclaredMetric, Dialect, Flag, FlagSet, Guard, Manifest, Price, Version
@@ -132,6 +133,13 @@ def swapped(old: str, new: str) -> str:
 def after(header: str, lines: str) -> str:
     """GOOD with lines put in below a table header."""
     return swapped(f"{header}\n", f"{header}\n{lines}\n")
+
+
+def in_shadow(new: str, old: str = "share = 0.10") -> str:
+    """GOOD with something else in the shadow of its plan."""
+    line = 'shadow = { share = 0.10, at_least = "7d", at_most = "14d" }'
+    assert old in line
+    return swapped(line, line.replace(old, new))
 
 
 # ── what a good file means ──────────────────────────────────────────────────────────────────────────────────────────
@@ -281,6 +289,35 @@ def test_the_built_in_plans_would_be_accepted_from_a_file_too() -> None:
         assert sum(step.at_least for step in plan.canary.steps) <= plan.canary.at_most
         assert plan.canary.steps[0].at_least >= 48 * 3600
         assert plan.shadow.at_least <= plan.shadow.at_most
+
+
+def test_a_short_shadow_is_taken_where_traffic_has_no_weekly_season_or_the_plan_is_unsafe_anyway() -> None:
+    short = in_shadow('at_least = "1d", whole_week = false', 'at_least = "7d"')
+    assert not manifest.read(short).plans["mine"].shadow.whole_week
+    unsafe = in_shadow('at_least = "1d"', 'at_least = "7d"').replace("[plans.mine]\n", "[plans.mine]\nunsafe_short_windows = true\n")
+    assert manifest.read(unsafe).plans["mine"].shadow.at_least == 86400.0
+
+
+def test_what_a_shadow_may_cost_and_who_may_read_it_are_in_the_file() -> None:
+    text = in_shadow(
+        'share = 0.10, second = 0.5, coverage = 0.9, harms = ["truncated"], budget_usd_per_day = 5, tokens_per_day = 1000000, '
+        "per_second = 2.5, judge_usd_per_day = 0"
+    ).replace("[routes.summarizer]\n", '[routes.summarizer]\nprocessors = ["openai"]\n')
+    read = manifest.read(text.replace("key_env  =", 'shadow_key_env = "OPENAI_SHADOW_KEY"\nkey_env  ='))
+    stage = read.plans["mine"].shadow
+    assert (stage.second, stage.coverage, stage.harms, stage.whole_week) == (0.5, 0.9, ("truncated",), True)
+    assert (stage.budget_usd_per_day, stage.tokens_per_day, stage.per_second, stage.judge_usd_per_day) == (5.0, 1_000_000, 2.5, 0.0)
+    assert read.routes["summarizer"].processors == ("openai",)
+    assert read.providers["openai"].shadow_key_env == "OPENAI_SHADOW_KEY"
+    assert set(manifest.read(GOOD).plans["mine"].shadow.harms) <= {change.name for change in CHANGES if not change.benign}
+
+
+def test_a_budget_of_inf_is_none_and_survives_the_disk_of_a_gateway() -> None:
+    """JSON has no infinity: written as null, it would not be read as a number again, and the gateway would have no flags."""
+    read = manifest.read(in_shadow("share = 0.10, budget_usd_per_day = inf, judge_usd_per_day = inf"))
+    stage = read.plans["mine"].shadow
+    assert (stage.budget_usd_per_day, stage.judge_usd_per_day) == (None, None)
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Manifest) == read
 
 
 def test_a_manifest_survives_the_disk_of_a_gateway() -> None:
@@ -544,6 +581,46 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "a margin of nothing": (after("[plans.mine]", "baseline = { margin = 0.0 }"), 20, "margin out of range: `0.0`", "at most 1"),
     "a budget of nothing": (after("[plans.mine]", "baseline = { budget_usd = 0 }"), 20, "budget_usd out of range: `0`", "above 0"),
     "a wait that is no policy": (after("[plans.mine]", 'baseline = { on_stale = "hope" }'), 20, "wait, warn: `hope`", "`wait`"),
+    "a shadow of three days": (in_shadow('at_least = "3d"', 'at_least = "7d"'), 20, "less than a week", "whole_week = false"),
+    "second above 1": (in_shadow("share = 0.10, second = 1.5"), 20, "shadow.second out of range: `1.5`", "above 0 and at most 1"),
+    "no second answers": (in_shadow("share = 0.10, second = 0"), 20, "shadow.second out of range: `0`", "above 0 and at most 1"),
+    "coverage of all": (in_shadow("share = 0.10, coverage = 1"), 20, "shadow.coverage out of range: `1`", "below 1"),
+    "tokens of nothing": (in_shadow("share = 0.10, tokens_per_day = 0"), 20, "tokens_per_day out of range: `0`", "at least 1"),
+    "a rate of nothing": (in_shadow("share = 0.10, per_second = 0"), 20, "per_second out of range: `0`", "above 0"),
+    "a budget that is no number": (in_shadow("share = 0.10, budget_usd_per_day = nan"), 20, "out of range: `nan`", "or inf"),
+    "a judge's budget below nothing": (
+        in_shadow("share = 0.10, judge_usd_per_day = -1"),
+        20,
+        "judge_usd_per_day out of range: `-1`",
+        "0 or more",
+    ),
+    "an unknown harm": (in_shadow('share = 0.10, harms = ["fence_aded"]'), 20, "unknown change: `fence_aded`", "`fence_added`"),
+    "a harm that is benign": (in_shadow('share = 0.10, harms = ["reworded"]'), 20, "a change that is benign: `reworded`", "no harm"),
+    "a harm named twice": (
+        in_shadow('share = 0.10, harms = ["truncated", "truncated"]'),
+        20,
+        "harms names it twice: `truncated`",
+        "take one of them out",
+    ),
+    "an unknown processor": (after("[routes.summarizer]", 'processors = ["openai", "opnai"]'), 8, "unknown provider: `opnai`", "`openai`"),
+    "processors without its own": (
+        after("[routes.summarizer]", "processors = []"),
+        8,
+        "processors leaves out its own provider: `openai`",
+        "take the list out",
+    ),
+    "processors without its judge's": (
+        OTHER_JUDGE.replace('judge    = "judge"', 'judge    = "judge"\nprocessors = ["openai"]'),
+        19,
+        "processors leaves out the provider of its judge: `anthropic`",
+        "take the judge out",
+    ),
+    "a shadow's key in the file": (
+        after("[providers.openai]", 'shadow_key_env = "my-shadow-key"'),
+        2,
+        "shadow_key_env is not the name of an environment variable: `(not shown)`",
+        "variable's name",
+    ),
     "shadow ends early": (
         swapped('at_least = "7d", at_most = "14d" }\ncanary', 'at_least = "7d", at_most = "6d" }\ncanary'),
         20,

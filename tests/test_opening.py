@@ -57,6 +57,20 @@ def in_the_canary(world: World, controller: Controller, text: str) -> Rollout:
     return world.rollout()
 
 
+def test_a_shadow_with_a_budget_opens_only_where_both_versions_have_a_price(world: World) -> None:
+    text = pin_file(chat=NEXT).replace("budget_usd_per_day = inf", "budget_usd_per_day = 5")
+    with pytest.raises(Refused) as refused:
+        world.apply(text)
+    assert f"the shadow may cost 5 USD a day, and what a version costs is not known: `openai/{PIN}` and `openai/{NEXT}`" in str(
+        refused.value
+    )
+    assert (world.store.state.rollouts(), world.store.state.flags()) == ([], {}), "refused as a whole"
+    prices = "".join(f'[prices."openai/{model}"]\ninput = 1.0\noutput = 4.0\n' for model in (PIN, NEXT))
+    world.apply(text + prices)
+    assert world.rollout().plan.shadow.budget_usd_per_day == 5.0
+    assert world.rollout().prices.keys() == {f"openai/{PIN}", f"openai/{NEXT}"}, "frozen with the rollout"
+
+
 # ── power before start ──
 
 

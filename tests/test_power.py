@@ -483,7 +483,16 @@ watcher  = "w"
 provider = "openai"
 version  = "atlas-2026-03-01"
 owner    = "search@example.com"
+
+[prices."openai/atlas-2026-03-01"]
+input  = 1.0
+output = 2.0
+
+[prices."openai/atlas-2026-06-01"]
+input  = 1.0
+output = 2.0
 """
+NEXT = 'version  = "atlas-2026-03-01"\nnext     = "atlas-2026-06-01"'
 
 
 @pytest.fixture
@@ -552,7 +561,7 @@ def test_power_of_what_there_is_not_is_a_usage_error(
 
 def test_plan_says_the_power_under_what_opens(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(place, 1000, every_s=1.0)
-    (place / "detent.toml").write_text(FILE + 'next = "atlas-2026-06-01"\n')
+    (place / "detent.toml").write_text(FILE.replace('version  = "atlas-2026-03-01"', NEXT))
     assert runs(place, "plan") == 0
     assert "    power at 3604 units an hour (1000 units in 17m on record): an unchanged candidate is promoted" in capsys.readouterr().out
     assert runs(place, "plan", "--markdown") == 0
@@ -564,7 +573,7 @@ def test_plan_says_the_power_under_what_opens(place: Path, capsys: pytest.Captur
 
 def test_apply_refuses_what_can_prove_nothing_unless_somebody_says_why(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(place, 600, every_s=7200.0)
-    (place / "detent.toml").write_text(FILE + 'next = "atlas-2026-06-01"\n')
+    (place / "detent.toml").write_text(FILE.replace('version  = "atlas-2026-03-01"', NEXT))
     assert runs(place, "plan") == 5, "as `apply` would"
     out, err = capsys.readouterr()
     assert "! summarizer: plan `standard` can prove nothing at the traffic of route `summarizer`" in out
@@ -588,7 +597,7 @@ def test_apply_opens_where_too_little_is_on_record_and_says_that_nothing_is_know
     place: Path, capsys: pytest.CaptureFixture[str], units: int
 ) -> None:
     record(place, units, every_s=7200.0)
-    (place / "detent.toml").write_text(FILE + 'next = "atlas-2026-06-01"\n')
+    (place / "detent.toml").write_text(FILE.replace('version  = "atlas-2026-03-01"', NEXT))
     assert runs(place, "apply") == 0
     unknown = f"power: unknown: `{units}` units of route `summarizer` are on record, and 100 are needed to say what this rollout can prove"
     assert unknown in capsys.readouterr().out
@@ -600,7 +609,7 @@ def test_apply_opens_where_too_little_is_on_record_and_says_that_nothing_is_know
 
 def test_apply_says_in_a_line_what_the_rollout_that_it_opens_can_prove(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(place, 1000, every_s=0.1)
-    (place / "detent.toml").write_text(FILE + 'next = "atlas-2026-06-01"\n')
+    (place / "detent.toml").write_text(FILE.replace('version  = "atlas-2026-03-01"', NEXT))
     assert runs(place, "apply", "--json") == 0
     opened = next(told for told in json.loads(capsys.readouterr().out) if told["kind"] == "open")
     assert opened["details"][-1].startswith("power at 36036 units an hour (1000 units in 2m on record): an unchanged candidate is promoted")

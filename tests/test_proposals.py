@@ -11,11 +11,14 @@ import pytest
 from detent import manifest
 from detent.errors import Exit, Refused
 from detent.proposals import Proposal, as_markdown, as_text, proposals, refuse_if_any
-from detent.terms import DeclaredMetric, Flag, Guard, Held, Manifest, Phase, Rollout, Version
+from detent.terms import DeclaredMetric, Flag, Guard, Held, Manifest, Phase, Price, Rollout, Version
 
 PIN, NEXT, OTHER = "atlas-2026-03-01", "atlas-2026-06-01", "atlas-2026-09-01"
 EARLY = datetime(2026, 11, 1, tzinfo=UTC)
 LATE = datetime(2026, 11, 20, tzinfo=UTC)
+
+PRICES = {f"atlas/{model}": Price(name=f"atlas/{model}", input=1.0, output=4.0) for model in (PIN, NEXT, OTHER, "atlas-2025-12-01")}
+"""Of all versions that are proposed here, so that the shadow's budget can be kept."""
 
 
 def pinned(**keys: str) -> Manifest:
@@ -23,7 +26,8 @@ def pinned(**keys: str) -> Manifest:
     route = {"provider": "atlas", "version": PIN, "owner": "support@example.com", **keys}
     provider = 'dialect = "openai"\nbase_url = "http://127.0.0.1:9/v1"\nwatcher = "w"\n'
     lines = "\n".join(f'{key} = "{value}"' for key, value in route.items())
-    return manifest.read(f"[providers.atlas]\n{provider}[providers.zephyr]\n{provider}[routes.support]\n{lines}\n")
+    file = manifest.read(f"[providers.atlas]\n{provider}[providers.zephyr]\n{provider}[routes.support]\n{lines}\n")
+    return replace(file, prices=PRICES)
 
 
 def flag(version: str = PIN) -> dict[str, Flag]:
@@ -71,7 +75,8 @@ def test_a_next_opens_a_rollout_and_its_stages_are_told() -> None:
     # design.md section 4 has these numbers: 7 d shadow, 48 h + 24 h + 24 h canary, 14 d soak.
     assert said.details == (
         "baseline: 200 prompts, 3 runs each, 20 fresh runs of both versions on suspects",
-        "shadow: 10 % of requests for 7d to 14d, at least 1000 pairs",
+        "shadow: 10 % of requests for 7d to 14d, at least 1000 pairs and 95 % of the traffic covered; stable asked twice in 50 %; "
+        "25 USD a day at most",
         "canary: 5 % for 48h, 25 % for 24h, 50 % for 24h; 14d at most",
         "soak: 95 % on the candidate for 14d",
         "must be shown no worse: error x 1.5, parse_error x 1.5",
@@ -81,6 +86,24 @@ def test_a_next_opens_a_rollout_and_its_stages_are_told() -> None:
         "a human approves the entry of: canary",
         "shortest time: 11d to promotion, 25d to the end",
     )
+
+
+def test_a_budget_of_the_shadow_needs_the_prices_of_both_versions() -> None:
+    """What a call costs at worst is checked before it is sent; without a price nobody could."""
+    file = replace(pinned(next=NEXT), prices={f"atlas/{PIN}": PRICES[f"atlas/{PIN}"]})
+    said = one(file, flag())
+    assert (said.kind, said.candidate) == ("refuse", Version("atlas", NEXT))
+    assert said.sentence == f"the shadow may cost 25 USD a day, and what a version costs is not known: `atlas/{NEXT}`"
+    assert said.hint == (f'write [prices."atlas/{NEXT}"] with input and output, or budget_usd_per_day = inf in the shadow of plan standard')
+    neither = one(replace(file, prices={}), flag())
+    assert neither.sentence.endswith(f"`atlas/{PIN}` and `atlas/{NEXT}`")
+    standard = file.plans["standard"]
+    free = replace(file, plans={"standard": replace(standard, shadow=replace(standard.shadow, budget_usd_per_day=None))}, prices={})
+    assert one(free, flag()).kind == "open"
+    assert "stable asked twice in 50 %; no budget" in one(free, flag()).details[1]
+    bounded = replace(standard.shadow, budget_usd_per_day=None, tokens_per_day=2_000_000, per_second=5.0)
+    limited = replace(file, plans={"standard": replace(standard, shadow=bounded)}, prices={})
+    assert one(limited, flag()).details[1].endswith("2000000 tokens a day at most, 5 requests a second at most")
 
 
 def test_a_metric_that_an_open_rollout_guards_stays_in_the_file_as_it_is() -> None:

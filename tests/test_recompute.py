@@ -11,8 +11,8 @@ from detent.by_hand import on_a_word
 from detent.errors import InvalidInput
 from detent.recompute import changed, replay, what_if
 from detent.store.state import Decided
-from detent.terms import Decision, Guard, Phase, Verb
-from playbook import PLAN, Playbook
+from detent.terms import ClassTally, Decision, FieldEvidence, Guard, Phase, Verb
+from playbook import PLAN, Playbook, compared
 
 
 class Recorded(Playbook):
@@ -43,6 +43,22 @@ def test_a_whole_rollout_recomputes(promoted: Recorded) -> None:
     found = replay(promoted.stored)
     assert len(found) == len(promoted.decisions)
     assert all(one.same for one in found)
+
+
+def test_a_shadow_that_ended_in_harm_recomputes_from_its_sums() -> None:
+    """Fields, input classes, second answers and coverage are in the evidence that is stored; another alpha would have waited."""
+    story = Recorded()
+    story.ask()
+    story.baseline_finds()
+    story.ask()
+    tallies = ClassTally(input_class="", candidate_only=26, stable_only=2), ClassTally(input_class="x", candidate_only=26, stable_only=0)
+    field = FieldEvidence(field="change:json_broken", harms=True, pairs=250, candidate=26, stable=2, tallies=tallies)
+    story.shadow = compared(1000, fields=(field,))
+    assert story.after("24h").reason == "ShadowHarm"
+    assert story.phase is Phase.REJECTED
+    assert all(one.same for one in replay(story.stored))
+    careful = list(what_if(story.stored, lambda plan: replace(plan, alpha=1e-9)))
+    assert [one.would_be.reason for one in careful][-1] == "ShadowHarmSuspected"
 
 
 def test_what_was_changed_afterwards_is_found_out(promoted: Recorded) -> None:

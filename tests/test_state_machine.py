@@ -28,6 +28,7 @@ from detent.terms import (
     BaselineEvidence,
     CanaryStage,
     CanaryStep,
+    Coverage,
     Decision,
     DeclaredMetric,
     Evidence,
@@ -49,12 +50,12 @@ from detent.terms import (
 from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for, learnable, learned
 from detent.view import View
 from detent.windows import canary_served_s, minimum_window_s, planned_looks, served_s
-from playbook import CANDIDATE, STABLE, flip
+from playbook import CANDIDATE, STABLE, compared, flip
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PLAN = Plan(
     name="walked",
-    shadow=ShadowStage(share=0.1, at_least=48 * 3600.0, at_most=96 * 3600.0, pairs=50),
+    shadow=ShadowStage(share=0.1, at_least=48 * 3600.0, at_most=96 * 3600.0, pairs=50, coverage=0.90),
     canary=CanaryStage(
         steps=(CanaryStep(share=0.05, at_least=48 * 3600.0, units=20), CanaryStep(share=0.50, at_least=24 * 3600.0, units=50)),
         at_most=12 * 86400.0,
@@ -203,9 +204,18 @@ class AnyOrder(RuleBasedStateMachine):
         found = tuple(flip(f"ca_{n}") for n in range(flips))
         self.baseline = BaselineEvidence(cases=cases, pending=pending, errors=errors, confirmed=found, suspects=flips, stale=stale)
 
-    @rule(pairs=st.sampled_from([0, 10, 60]), only=st.sampled_from([0, 1, 40]), unscored=st.sampled_from([0, 30, 100]))
-    def the_shadow_says(self, pairs: int, only: int, unscored: int) -> None:
-        self.shadow = ShadowEvidence(pairs=pairs, candidate_only=min(only, pairs), unscored=unscored)
+    @rule(
+        pairs=st.sampled_from([0, 10, 60]),
+        only=st.sampled_from([0, 1, 40]),
+        unscored=st.sampled_from([0, 30, 100]),
+        seconds=st.sampled_from([2, 15]),
+        once=st.sampled_from([0, 0, 9]),
+    )
+    def the_shadow_says(self, pairs: int, only: int, unscored: int, seconds: int, once: int) -> None:
+        coverage = (Coverage(dimension="class", pairs=pairs, classes=12, once=min(once, pairs), twice=0),) if pairs else ()
+        self.shadow = ShadowEvidence(
+            pairs=pairs, candidate_only=min(only, pairs), unscored=unscored, seconds=min(seconds, pairs), coverage=coverage
+        )
 
     @rule(luck=SELDOM)
     def the_provider_moves(self, luck: int) -> None:
@@ -382,7 +392,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert split == pytest.approx(0.95)
         else:
             assert split == 0.0
-        assert (self.flag.shadow > 0) == (phase is Phase.SHADOW)
+        assert (self.flag.mirror is not None) == (phase is Phase.SHADOW)
         assert self.flag.stable == (CANDIDATE if phase is Phase.DONE else STABLE)
         assert phase.terminal == (self.flag.rollout is None) == (self.rollout.ended_at is not None)
 
@@ -430,7 +440,7 @@ class AnyOrder(RuleBasedStateMachine):
     def good_news(self) -> None:
         self.time_passes(25)
         self.baseline = BaselineEvidence(cases=50, pending=0)
-        self.shadow = ShadowEvidence(pairs=80)
+        self.shadow = compared(80)
         self.users_come(40_000, 1.0)
         for verb in ("resume", "approve"):
             self.a_human_says(verb, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from detent.errors import Refused
-from detent.terms import Arm, Phase, Unit, UnitKind, Verb
-from playbook import CANDIDATE, PLAN, STABLE, Playbook, flip
+from detent.terms import Arm, Coverage, Phase, Unit, UnitKind, Verb
+from playbook import CANDIDATE, PLAN, STABLE, Playbook, compared, flip
 
 
 def arms(story: Playbook, n: int = 2000) -> float:
@@ -29,11 +29,15 @@ def test_a_good_version_earns_its_promotion() -> None:
     assert story.ask().reason == "BaselinePassed"
 
     assert story.phase is Phase.SHADOW
-    assert story.flag.shadow == 0.1
+    assert story.flag.mirror is not None
+    assert (story.flag.mirror.share, story.flag.mirror.second) == (0.1, 0.5)
     assert arms(story) == 0, "in shadow nobody sees the candidate's answers"
     story.shadow_finds(candidate_only=4, stable_only=5)
     assert story.after("48h").reason == "TimeNotServed", "looking good does not shorten the window"
-    assert story.after("120h").reason == "ShadowPassed"
+    rare, story.shadow = story.shadow, compared(1000, coverage=(Coverage(dimension="class", pairs=1000, classes=99, once=60, twice=9),))
+    assert story.after("120h").reason == "CoverageNotReached", "nor does time make up for traffic that was not met"
+    story.shadow = rare
+    assert story.ask().reason == "ShadowPassed"
 
     assert story.phase is Phase.CANARY
     assert arms(story) == pytest.approx(0.05, abs=0.02)
@@ -185,7 +189,7 @@ def test_a_human_can_roll_back_from_every_phase(phase: str) -> None:
     story.human("roll_back", "the model got dumber overnight")
     assert story.phase.terminal
     assert story.flag.split == 0
-    assert story.flag.shadow == 0
+    assert story.flag.mirror is None
     assert story.flag.stable == STABLE
     assert story.ask().reason == "Ended", "and nothing brings it back"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from detent.errors import Exit, Refused
-from detent.terms import Decision, Flag, Held, Look, Phase, Rollout, Verb, Version
+from detent.terms import Decision, Flag, Held, Look, Mirror, Phase, Price, Rollout, Verb, Version
 from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
 from detent.windows import minimum_window_s
 from playbook import CANDIDATE, PLAN, STABLE
@@ -71,16 +71,16 @@ def test_the_way_up_one_decision_at_a_time() -> None:
     way = []
     for verb in [Verb.ADVANCE] * 5 + [Verb.PROMOTE, Verb.FINISH]:
         rollout = after(rollout, decided(verb), LATER)
-        way.append((rollout.phase.value, rollout.step, rollout.split, rollout.period, flag(rollout).shadow))
+        way.append((rollout.phase.value, rollout.step, rollout.split, rollout.period, flag(rollout).mirror is not None))
         assert rollout.entered_at == LATER
     assert way == [
-        ("baseline", 0, 0.0, 0, 0.0),
-        ("shadow", 0, 0.0, 0, 0.1),
-        ("canary", 0, 0.05, 1, 0.0),
-        ("canary", 1, 0.25, 2, 0.0),
-        ("canary", 2, 0.50, 3, 0.0),
-        ("soak", 0, 0.95, 4, 0.0),
-        ("done", 0, 0.0, 5, 0.0),
+        ("baseline", 0, 0.0, 0, False),
+        ("shadow", 0, 0.0, 0, True),
+        ("canary", 0, 0.05, 1, False),
+        ("canary", 1, 0.25, 2, False),
+        ("canary", 2, 0.50, 3, False),
+        ("soak", 0, 0.95, 4, False),
+        ("done", 0, 0.0, 5, False),
     ]
     assert rollout.ended_at == LATER
     assert flag(rollout) == replace(PINNED, stable=CANDIDATE)
@@ -140,7 +140,7 @@ def test_a_look_is_kept_with_the_decision_that_it_was_taken_for() -> None:
 @pytest.mark.parametrize("phase", ENDED)
 def test_a_split_is_zero_and_the_rollout_gone_from_the_flag_in_every_end(phase: Phase) -> None:
     obeyed = flag(at(phase))
-    assert (obeyed.split, obeyed.shadow, obeyed.candidate, obeyed.rollout, obeyed.salt) == (0.0, 0.0, None, None, "")
+    assert (obeyed.split, obeyed.mirror, obeyed.candidate, obeyed.rollout, obeyed.salt) == (0.0, None, None, None, "")
     assert obeyed.stable == (CANDIDATE if phase is Phase.DONE else STABLE)
 
 
@@ -149,7 +149,19 @@ def test_while_open_the_flag_says_what_the_rollout_says(phase: Phase) -> None:
     obeyed = flag(at(phase))
     assert (obeyed.stable, obeyed.candidate, obeyed.rollout, obeyed.salt) == (STABLE, CANDIDATE, "ro_1", "grain")
     assert (obeyed.split, obeyed.period) == (SPLIT.get(phase, 0.0), at(phase).period)
-    assert obeyed.shadow == (PLAN.shadow.share if phase is Phase.SHADOW else 0.0)
+    assert (obeyed.mirror is not None) == (phase is Phase.SHADOW)
+
+
+def test_a_flag_in_the_shadow_says_what_is_mirrored_and_what_it_may_cost() -> None:
+    priced = {str(STABLE): Price(name=str(STABLE), input=1.0, output=4.0)}
+    stage = replace(PLAN.shadow, tokens_per_day=9_000, per_second=2.0)
+    shadowing = at(Phase.SHADOW)
+    rollout = replace(shadowing, plan=replace(PLAN, shadow=stage), prices=priced)
+    assert flag(rollout).mirror == Mirror(
+        share=0.1, second=0.5, usd_per_day=25.0, tokens_per_day=9_000, per_second=2.0, stable_price=priced[str(STABLE)]
+    ), "prices as frozen with the rollout, and none where none is known"
+    unbounded = replace(rollout, plan=replace(PLAN, shadow=replace(stage, budget_usd_per_day=None)))
+    assert flag(unbounded).mirror == replace(flag(rollout).mirror, usd_per_day=None)  # type: ignore[type-var]
 
 
 def test_the_flag_of_an_ended_rollout_leaves_the_pin_of_the_route_alone() -> None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from detent import evidence as ev
 from detent.evidence.verdict import Finding, few, finding
 from detent.guarding import describe_e
-from detent.stats.sequential import log_e_paired
+from detent.shadowing import harm_sentence, lacking, passed
 from detent.terms import BaselineEvidence, Decision, Evidence, LookAt, Phase, Rollout, ShadowEvidence, Verb, Verdict, show_duration
 from detent.view import View
 from detent.windows import planned_looks
@@ -72,17 +72,11 @@ def _harmed(view: View) -> Said | None:
 
 
 def _shadow_harm(view: View) -> Said | None:
-    found = view.evidence.shadow
-    if view.rollout.phase is not Phase.SHADOW or found is None:
+    harm = view.shadow_harm
+    if harm is None or harm.log_e < view.limit:
         return None
-    log_e = log_e_paired(found.candidate_only, found.stable_only)
-    if log_e < view.limit:
-        return None
-    sentence = (
-        f"of {found.pairs} pairs {found.candidate_only} fail only on the candidate and {found.stable_only} only on stable; "
-        f"E = {describe_e(log_e)} >= 1/alpha = {1 / view.rollout.plan.alpha:g}"
-    )
-    return _say(Verb.REJECT, "ShadowHarm", sentence, log_e=log_e)
+    sentence = f"{harm_sentence(harm)} >= 1/alpha = {1 / view.rollout.plan.alpha:g}; no user saw it"
+    return _say(Verb.REJECT, "ShadowHarm", sentence, log_e=harm.log_e, log_e_field=harm.log_e_field)
 
 
 def _identity(view: View) -> Said | None:
@@ -105,6 +99,14 @@ def _suspected(view: View) -> Said | None:
     return _say(Verb.HOLD, "HarmSuspected", sentence, log_e=view.log_e_all)
 
 
+def _suspected_in_shadow(view: View) -> Said | None:
+    harm = view.shadow_harm
+    if harm is None or harm.log_e < math.log(PAGE_AT_E):
+        return None
+    sentence = f"harm suspected: {harm_sentence(harm)} >= {PAGE_AT_E:g}; waiting for it to rise or fall"
+    return _say(Verb.HOLD, "ShadowHarmSuspected", sentence, log_e=harm.log_e)
+
+
 def _limit(view: View) -> Said | None:
     """`at_most` reached, by the clock: a canary without proof, or a shadow without its pairs, ends as not proved.
 
@@ -119,13 +121,13 @@ def _limit(view: View) -> Said | None:
         ready = last_step and in_doubt is None
     elif rollout.phase is Phase.SHADOW:
         passed, limit = (view.now - rollout.entered_at).total_seconds(), rollout.plan.shadow.at_most
-        ready = _waits_in_shadow(view) is None
+        in_doubt = _suspected_in_shadow(view) or _waits_in_shadow(view)
+        ready = in_doubt is None
     else:
         return None
     if passed < limit or ready:
         return None
-    waiting = in_doubt if rollout.phase is Phase.CANARY else _waits_in_shadow(view)
-    why = f" ({waiting.sentence})" if waiting else ""
+    why = f" ({in_doubt.sentence})" if in_doubt else ""
     return _say(Verb.NOT_PROVED, "LimitReached", f"{rollout.phase} reached at_most = {show_duration(limit)} without proof{why}")
 
 
@@ -176,15 +178,16 @@ def _waits_in_baseline(view: View) -> Said | None:
 
 
 def _waits_in_shadow(view: View) -> Said | None:
-    stage, found = view.rollout.plan.shadow, view.evidence.shadow or ShadowEvidence()
+    """Time, pairs, second answers, coverage: a shadow ends when it has them all, and what is lacking is told by its name."""
+    stage = view.rollout.plan.shadow
     if view.served_s < stage.at_least:
         return _not_served(view, "shadow", stage.at_least)
-    if found.pairs < stage.pairs:
-        return _say(Verb.HOLD, "TooFewPairs", f"{found.pairs} of {stage.pairs} shadow pairs scored", pairs=found.pairs)
-    if found.unscored > found.pairs:
-        said = f"{found.unscored} shadow pairs could not be scored, and only {found.pairs} could; those never count as passes"
-        return _say(Verb.HOLD, "ShadowInconclusive", said, pairs=found.pairs, unscored=found.unscored)
-    return None
+    found = lacking(stage, view.evidence.shadow or ShadowEvidence())
+    return _say(Verb.HOLD, found.reason, found.sentence, **found.numbers) if found is not None else None
+
+
+def _shadow_passed(view: View) -> Said:
+    return _advance(view, Phase.CANARY, "ShadowPassed", passed(view.evidence.shadow or ShadowEvidence(), view.rollout.plan.alpha))
 
 
 def _waits_in_canary(view: View) -> Said | None:
@@ -248,8 +251,7 @@ def _stage(view: View) -> Said | None:
         case Phase.BASELINE:
             return _waits_in_baseline(view) or _advance(view, Phase.SHADOW, "BaselinePassed", _of_baseline(view).sentence)
         case Phase.SHADOW:
-            said = f"{view.evidence.shadow.pairs if view.evidence.shadow else 0} pairs scored, no harm"
-            return _waits_in_shadow(view) or _advance(view, Phase.CANARY, "ShadowPassed", said)
+            return _waits_in_shadow(view) or _shadow_passed(view)
         case Phase.CANARY:
             return _waits_in_canary(view) or _canary_on(view)
         case Phase.SOAK:
@@ -309,7 +311,7 @@ class Rule:
 PRECEDENCE: tuple[Rule, ...] = (
     Rule("ended", "a rollout that ended stays ended, whoever asks", _ended),
     Rule("harm", "E >= 1/alpha over the guards: roll back, in every look of canary and soak", _harm),
-    Rule("shadow harm", "the paired bet on shadow pairs reaches 1/alpha: reject; no user saw it", _shadow_harm),
+    Rule("shadow harm", "E >= 1/alpha of the paired bets on shadow pairs, against the noise floor: reject; no user saw it", _shadow_harm),
     Rule(
         "baseline regression",
         "confirmed flips, a harmed slice or a refused shape of request: reject; no user saw it",
@@ -320,9 +322,14 @@ PRECEDENCE: tuple[Rule, ...] = (
     Rule("limit", "at_most reached without proof: stable serves", _limit),
     Rule("harm to hold for", "E >= 1/alpha by a guard whose action is hold", _harm_to_hold_for),
     Rule("harm suspected", "E >= 10: hold and tell the owner", _suspected),
+    Rule("shadow harm suspected", "E >= 10 in the shadow: hold and tell the owner", _suspected_in_shadow),
     Rule("sample ratio", "the arms' sizes do not fit the split: blocks proof, never a rollback", _sample_ratio),
     Rule("guard failed", "a guard that cannot be computed: blocks proof, never a rollback by the others", _guard_failed),
-    Rule("stage", "approval, a baseline that is stale as it begins or undecided, time served, samples, proof, data; then on", _stage),
+    Rule(
+        "stage",
+        "approval, a baseline that is stale as it begins or undecided, time served, samples, coverage, proof, data; then on",
+        _stage,
+    ),
 )
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from detent.catalog import price
 from detent.errors import Refused
 from detent.evidence import control_share, working_from
-from detent.terms import Decision, Evidence, Flag, Held, Phase, Rollout, Verb, Working, show_duration
+from detent.terms import Decision, Evidence, Flag, Held, Mirror, Phase, Rollout, Verb, Working, show_duration
 from detent.windows import canary_served_s, minimum_window_s, served_s
 
 HOLDING_REASONS = {
@@ -28,6 +29,7 @@ HOLDING_REASONS = {
     "LeftScript",
     "NoBaseline",
     "SampleRatioAlarm",
+    "ShadowHarmSuspected",
     "ShadowInconclusive",
 }
 """Reasons of Detent's own that need somebody; the others only wait for time or traffic."""
@@ -153,7 +155,21 @@ def flag_for(rollout: Rollout, flag: Flag) -> Flag:
         control=control_share(rollout.split) if rollout.plan.canary.control and 0.0 < rollout.split < 1.0 else 0.0,
         period=rollout.period,
         salt=rollout.salt,
-        shadow=rollout.plan.shadow.share if rollout.phase is Phase.SHADOW else 0.0,
+        mirror=mirror_of(rollout) if rollout.phase is Phase.SHADOW else None,
+    )
+
+
+def mirror_of(rollout: Rollout) -> Mirror:
+    """What gateways mirror for this rollout while it is in its shadow, and what that may cost."""
+    stage = rollout.plan.shadow
+    return Mirror(
+        share=stage.share,
+        second=stage.second,
+        usd_per_day=stage.budget_usd_per_day,
+        tokens_per_day=stage.tokens_per_day,
+        per_second=stage.per_second,
+        stable_price=price(rollout.stable, rollout.prices),
+        candidate_price=price(rollout.candidate, rollout.prices),
     )
 
 

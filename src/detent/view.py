@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from detent.evidence.pairs import Harm, harm_of
 from detent.guarding import (
     buckets_of,
     describe_rate,
@@ -199,6 +200,12 @@ class View:
     def log_e_sample_ratio(self) -> float:
         """ln E of the sample-ratio test."""
         return log_e_sample_ratio(self.evidence.exposure)
+
+    @cached_property
+    def shadow_harm(self) -> Harm | None:
+        """What the paired bets on shadow pairs come to, while the rollout is in its shadow; None elsewhere."""
+        found = self.evidence.shadow
+        return harm_of(found) if found is not None and self.rollout.phase is Phase.SHADOW else None
 
     @cached_property
     def distrusted(self) -> bool:

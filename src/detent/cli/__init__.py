@@ -27,6 +27,7 @@ from detent.cli import (
     rollouts,
     running,
     serve,
+    shadow,
     sim,
 )
 from detent.cli.command import Command
@@ -40,6 +41,7 @@ COMMANDS: tuple[Command, ...] = (
     *power.COMMANDS,
     *serve.COMMANDS,
     *rollouts.COMMANDS,
+    *shadow.COMMANDS,
     *decisions.COMMANDS,
     *importing.COMMANDS,
     *freezing.COMMANDS,

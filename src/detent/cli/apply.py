@@ -54,11 +54,12 @@ def _with_power(store: Store, manifest: Manifest, proposal: Proposal, powers: di
     from detent.controller.opening import unprovable
     from detent.fitting import describe_fitting
     from detent.power import lines, power_of
+    from detent.proposals import seeing
 
     plan, past = fitted(store, manifest, proposal.route, place.now())
     power = powers[proposal.route] = power_of(proposal.route, plan, past, manifest.metrics)
     fit = describe_fitting(manifest.plans[plan.name].guards, plan.guards)
-    told = replace(proposal, details=(*proposal.details, *([fit] if fit else []), *lines(power)))
+    told = replace(proposal, details=(*proposal.details, *([fit] if fit else []), *seeing(plan.shadow, past), *lines(power)))
     refused = None if unproven else unprovable(plan, past, power)
     return told if refused is None else replace(told, kind="refuse", sentence=refused[0], hint=refused[1])
 

@@ -84,7 +84,6 @@ def explain(arguments: Namespace) -> int:
     """Why a rollout stands where it stands."""
     from dataclasses import replace
 
-    from detent import evidence as ev
     from detent.baseline import stale_of
     from detent.controller import baseline_of, load_evidence, load_layers, reports_of, segments_of
     from detent.explain import Beside, as_json
@@ -99,15 +98,15 @@ def explain(arguments: Namespace) -> int:
         stale = stale_of(store, rollout.route, rollout.plan.baseline, now) if waits else ()
         evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale))
         baseline = None if rollout.phase is Phase.PROPOSED or rollout.aa else baseline_of(store, rollout, stale=stale)
-        pairs = store.state.pairs(rollout.id)
+        shadow = None if waits or rollout.aa else store.state.shadow_evidence(rollout)
         decisions = [decision for decision, _ in store.state.decisions(rollout.id)]
         people = [(row.at, row.by, row.what) for row in reversed(store.state.audit(None, rollout=rollout.id)) if row.by != "detent"]
         beside = Beside(people=people)
         if rollout.canary_at:
             before = store.journal.before(rollout)
             beside = Beside(segments=segments_of(store, rollout), reports=reports_of(store, rollout), before=before, people=people)
-    if pairs:
-        evidence = replace(evidence, shadow=ev.shadow_evidence(pairs))
+    if shadow is not None and (shadow.pairs or shadow.unscored or shadow.not_comparable):
+        evidence = replace(evidence, shadow=shadow)
     if arguments.json:
         print(json.dumps(as_json(rollout, evidence, baseline, decisions, now, beside=beside)))
     else:

@@ -2,7 +2,8 @@
 
 rollout.py  headline, the whole explanation, the same for machines      guards.py    each guard: both arms, how sure, what it waits for
 balance.py  whether the arms were alike before                          baseline.py  a baseline's result
-gateways.py which gateway serves which revision                         wording.py   words that these share
+shadow.py   what a shadow compared, where the answers differ, its cost  gateways.py  which gateway serves which revision
+timings.py  how long both versions took for copies                       wording.py   words that these share
 """
 
 from __future__ import annotations
@@ -11,21 +12,31 @@ from detent.explain.baseline import describe_baseline
 from detent.explain.gateways import LIVE_S, Gateway, describe_gateway, silent_s, summary
 from detent.explain.guards import GuardTold, guards_told
 from detent.explain.rollout import Beside, as_json, explain, headline
+from detent.explain.shadow import Example, ShadowBeside, beyond_first, describe_shadow, shadow_json, shadow_told
+from detent.explain.timings import Timing, timings_of
 from detent.explain.wording import ago, describe
 
 __all__ = [
     "LIVE_S",
     "Beside",
+    "Example",
     "Gateway",
     "GuardTold",
+    "ShadowBeside",
+    "Timing",
     "ago",
     "as_json",
+    "beyond_first",
     "describe",
     "describe_baseline",
     "describe_gateway",
+    "describe_shadow",
     "explain",
     "guards_told",
     "headline",
+    "shadow_json",
+    "shadow_told",
     "silent_s",
     "summary",
+    "timings_of",
 ]

@@ -14,6 +14,7 @@ from detent.evidence.past import Before
 from detent.explain.balance import Share, describe_balance, shares
 from detent.explain.baseline import describe_baseline
 from detent.explain.guards import Reports, Segments, describe_guard, guards_told
+from detent.explain.shadow import describe_shadow
 from detent.explain.wording import ago, describe
 from detent.guarding import describe_e
 from detent.terms import Arm, BaselineEvidence, Decision, Evidence, Phase, Rollout, Verb, show_duration
@@ -65,12 +66,8 @@ def explain(
     lines = [headline(rollout, now), *_of_the_rollout(rollout, decisions, now)]
     if baseline is not None:
         lines += describe_baseline(baseline, "warn")  # it has begun: a baseline that went stale since is told, and holds nothing up
-    shadow = evidence.shadow
-    if shadow is not None:
-        lines.append(
-            f"shadow: {shadow.pairs} pairs of {rollout.plan.shadow.pairs} scored; only the candidate failed in {shadow.candidate_only}, "
-            f"only stable in {shadow.stable_only}; {shadow.not_comparable} not comparable, {shadow.unscored} unscored"
-        )
+    if evidence.shadow is not None:
+        lines += describe_shadow(rollout, evidence.shadow)
     if rollout.canary_at is not None:
         lines += _canary(view, beside or Beside())
     return lines + _history(decisions, (beside or Beside()).people)

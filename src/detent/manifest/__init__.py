@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,9 @@ from detent.manifest.json_schema import schema
 from detent.manifest.lines import Duplicate, Lines, scan
 from detent.manifest.plan_rules import PLAN_RULES
 from detent.manifest.rules import RULES
+from detent.manifest.shadow_rules import SHADOW_RULES
 from detent.manifest.structure import build
-from detent.terms import Manifest
+from detent.terms import Manifest, ShadowStage
 
 __all__ = ["BUILTIN_PLANS", "DEFAULT_GUARDS", "digest", "read", "schema"]
 
@@ -36,7 +38,7 @@ def read(text: str, *, file: str = "detent.toml") -> Manifest:
     data, lines, faults = _parse(text)
     if not faults:
         manifest, faults = build(data)
-        for rule in (*RULES, *CHECK_RULES, *PLAN_RULES, *GUARD_RULES):
+        for rule in (*RULES, *CHECK_RULES, *PLAN_RULES, *SHADOW_RULES, *GUARD_RULES):
             faults.extend(rule(data))
         if manifest is not None and not faults and not findings:
             return _filled(manifest)
@@ -49,8 +51,20 @@ def digest(text: str) -> str:
 
 
 def _filled(manifest: Manifest) -> Manifest:
-    plans = {name: replace(plan, guards=plan.guards or DEFAULT_GUARDS) for name, plan in manifest.plans.items()}
+    plans = {
+        name: replace(plan, guards=plan.guards or DEFAULT_GUARDS, shadow=_without_infinity(plan.shadow))
+        for name, plan in manifest.plans.items()
+    }
     return replace(manifest, plans={**BUILTIN_PLANS, **plans})
+
+
+def _without_infinity(stage: ShadowStage) -> ShadowStage:
+    """A budget of `inf` is none. What is read goes to disk as JSON, which would make null of it and then refuse to be read again."""
+
+    def finite(budget: float | None) -> float | None:
+        return None if budget == math.inf else budget
+
+    return replace(stage, budget_usd_per_day=finite(stage.budget_usd_per_day), judge_usd_per_day=finite(stage.judge_usd_per_day))
 
 
 # ── text -> data ────────────────────────────────────────────────────────────────────────────────────────────────────

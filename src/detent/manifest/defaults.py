@@ -30,11 +30,12 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
 
 BUILTIN_PLANS: dict[str, Plan] = {
     "standard": Plan(name="standard", guards=DEFAULT_GUARDS),
-    # For a route with little traffic: more frozen prompts, every request shadowed, shares that reach enough units, longer windows.
+    # For a route with little traffic: more frozen prompts, every request shadowed and asked of stable twice, shares that reach enough
+    # units, longer windows.
     "quiet": Plan(
         name="quiet",
         baseline=BaselineStage(cases=500),
-        shadow=ShadowStage(share=1.0, at_least=14 * _DAY, at_most=28 * _DAY, pairs=300),
+        shadow=ShadowStage(share=1.0, at_least=14 * _DAY, at_most=28 * _DAY, pairs=300, second=1.0, coverage=0.90),
         canary=CanaryStage(
             steps=(CanaryStep(share=0.25, at_least=7 * _DAY), CanaryStep(share=0.50, at_least=7 * _DAY)),
             at_most=56 * _DAY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from detent.manifest.findings import Finding, Path, dotted, shown
 from detent.manifest.rules import Data, select, strings, tables
 from detent.stats.least import ALPHA_FLIPS, least_runs
-from detent.terms import BaselineStage, CanaryStage, ShadowStage, parse_duration, show_duration
+from detent.terms import BaselineStage, CanaryStage, parse_duration, show_duration
 
 SAFE_WINDOW = 48 * 3600.0
 """Seconds that the first canary step lasts at least, unless the plan says `unsafe_short_windows`."""
@@ -69,7 +70,12 @@ RANGES: tuple[Range, ...] = (
     Range(("prices", "*", "cached"), _PRICE, _price),
     Range(("plans", "*", "shadow", "share"), "above 0 and at most 1", lambda x: 0 < x <= 1),
     Range(("plans", "*", "shadow", "pairs"), _COUNT, _count),
-    Range(("plans", "*", "shadow", "budget_usd_per_day"), "0 or more", lambda x: 0 <= x <= 1e9),
+    Range(("plans", "*", "shadow", "second"), "above 0 and at most 1, a share of the mirrored requests", lambda x: 0 < x <= 1),
+    Range(("plans", "*", "shadow", "coverage"), "from 0 to below 1, a share of tomorrow's traffic", lambda x: 0 <= x < 1),
+    Range(("plans", "*", "shadow", "budget_usd_per_day"), "0 or more, or inf for no budget", lambda x: 0 <= x <= 1e9 or x == math.inf),
+    Range(("plans", "*", "shadow", "judge_usd_per_day"), "0 or more, or inf for no budget", lambda x: 0 <= x <= 1e9 or x == math.inf),
+    Range(("plans", "*", "shadow", "tokens_per_day"), "at least 1", lambda x: 1 <= x <= 10**15),
+    Range(("plans", "*", "shadow", "per_second"), "above 0 and at most 10000", lambda x: 0 < x <= 10_000),
     Range(("plans", "*", "canary", "steps", "*", "share"), _SHARE, _proper_share),
     Range(("plans", "*", "canary", "steps", "*", "units"), _COUNT, _count),
     Range(("plans", "*", "soak", "holdback"), "above 0 and below 1", lambda x: 0 < x < 1),
@@ -136,16 +142,6 @@ def _durations(data: Data) -> Iterator[Finding]:
                 yield Finding(path, f"{dotted(path)} out of range: {shown(value)}", "write more than nothing and at most ten years (3660d)")
 
 
-def _shadow_windows(data: Data) -> Iterator[Finding]:
-    for path, shadow in tables(data, "plans", "*", "shadow"):
-        least = seconds_of(shadow, "at_least", ShadowStage().at_least)
-        most = seconds_of(shadow, "at_most", ShadowStage().at_most)
-        if least is not None and most is not None and most < least:
-            key = "at_most" if "at_most" in shadow else "at_least"
-            hint = f"at_least is {show_duration(least)}, at_most is {show_duration(most)}: write an at_most that is no shorter"
-            yield Finding((*path, key), f"{dotted(path)} ends before it may: {shown(shadow[key])}", hint)
-
-
 def _canary_windows(data: Data) -> Iterator[Finding]:
     for path, canary in tables(data, "plans", "*", "canary"):
         steps = _steps(canary)
@@ -197,7 +193,6 @@ PLAN_RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _ranges,
     _fresh_runs,
     _durations,
-    _shadow_windows,
     _canary_windows,
     _first_window,
     _growing,

@@ -81,7 +81,7 @@ def _not_empty(data: Data) -> Iterator[Finding]:
 
 
 def _variables(data: Data) -> Iterator[Finding]:
-    for pattern in (("providers", "*", "key_env"), ("server", "clients_env")):
+    for pattern in (("providers", "*", "key_env"), ("providers", "*", "shadow_key_env"), ("server", "clients_env")):
         for path, value in strings(data, *pattern):
             if not _VARIABLE.fullmatch(value):  # a key pasted here by mistake must not reach a terminal or a CI log
                 hint = "write the variable's name, like `OPENAI_API_KEY`; what it holds stays outside the file"
@@ -190,11 +190,20 @@ def _contexts(data: Data) -> Iterator[Finding]:
             yield Finding(path, f"{dotted(path)} is no context locator: {shown(value)}", error.hint or error.message)
 
 
+_NO_TWICE: tuple[Path, ...] = (
+    ("routes", "*", "unit"),
+    ("routes", "*", "checks"),
+    ("routes", "*", "processors"),
+    ("plans", "*", "approve"),
+    ("plans", "*", "shadow", "harms"),
+)
+
+
 def _units(data: Data) -> Iterator[Finding]:
     for path, value in select(data, ("routes", "*", "unit")):
         if value == []:
             yield Finding(path, f"{dotted(path)} is empty: `[]`", 'write ["session"], ["user"] or ["session", "user"]')
-    for pattern in (("routes", "*", "unit"), ("routes", "*", "checks"), ("plans", "*", "approve")):
+    for pattern in _NO_TWICE:
         for path, value in select(data, pattern):
             for i, item in enumerate(value if isinstance(value, list) else ()):
                 if item in value[:i]:

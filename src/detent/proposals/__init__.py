@@ -1,6 +1,7 @@
 """What applying a pin file would do, route by route: manifest and flags in, proposals out. Nothing is done here.
 
 proposal.py  one proposal                lines.py  proposals and plans in lines
+seeing.py    what a shadow will see at the route's recorded traffic
 """
 
 from __future__ import annotations
@@ -9,14 +10,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from detent.catalog import price
 from detent.errors import Refused
 from detent.fitting import may_be_fitted
 from detent.manifest.findings import escaped
 from detent.proposals.lines import as_markdown, as_text, share, stages
 from detent.proposals.proposal import Kind, Proposal
-from detent.terms import Flag, Manifest, Phase, Plan, RecordPolicy, Rollout, Route, Version
+from detent.proposals.seeing import Sight, seeing, sight_of
+from detent.terms import Flag, Manifest, Phase, Plan, Price, RecordPolicy, Rollout, Route, Version
 
-__all__ = ["AGAIN", "Kind", "Proposal", "as_markdown", "as_text", "proposals", "refuse_if_any", "stages"]
+__all__ = [
+    "AGAIN",
+    "Kind",
+    "Proposal",
+    "Sight",
+    "as_markdown",
+    "as_text",
+    "proposals",
+    "refuse_if_any",
+    "seeing",
+    "sight_of",
+    "stages",
+]
 
 AGAIN: tuple[Phase, ...] = (Phase.REJECTED, Phase.ROLLED_BACK, Phase.ABORTED)
 """Ends after which the same (route, version, plan) needs `--retry --why`."""
@@ -32,6 +47,7 @@ class _Case:
     current: Rollout | None
     past: tuple[Rollout, ...]
     before: Route | None
+    prices: Mapping[str, Price]
     supersede: bool
     retry: bool
 
@@ -63,6 +79,7 @@ def proposals(
             current=open_rollouts.get(name),
             past=tuple(r for r in ended if r.route == name),
             before=applied.routes.get(name) if applied is not None else None,
+            prices=manifest.prices,
             supersede=supersede,
             retry=retry,
         )
@@ -175,6 +192,8 @@ def _next(case: _Case, candidate: Version) -> Proposal:
             f"another version is proposed while rollout {current.id} to {current.candidate} is in {_where(current)}: `{candidate.model}`"
         )
         return case.says("refuse", sentence, hint="wait for its end, or end it with `detent apply --supersede`", candidate=candidate)
+    if unpriced := _without_price(case, candidate):
+        return unpriced
     again = f", although it ended {_word(_latest(before).phase)} before" if before else ""
     back = ", going back to the version before" if candidate.model == case.route.rollback else ""
     opens = f"opens a rollout from {case.route.stable} to {candidate} under plan {plan.name}{back}{again}"
@@ -182,6 +201,21 @@ def _next(case: _Case, candidate: Version) -> Proposal:
         return case.says("open", opens, details=stages(plan), candidate=candidate)
     ends = f"ends rollout {current.id} to {current.candidate} (in {_where(current)})"
     return case.says("supersede", f"{ends}, then {opens}", details=stages(plan), candidate=candidate, ends=current.id)
+
+
+def _without_price(case: _Case, candidate: Version) -> Proposal | None:
+    """A budget in USD that nobody could hold the shadow to: what a call costs at worst is not known."""
+    stage = case.plan.shadow
+    unknown = [version for version in (case.route.stable, candidate) if price(version, case.prices) is None]
+    if stage.budget_usd_per_day is None or not unknown:
+        return None
+    names = " and ".join(f"`{version}`" for version in unknown)
+    return case.says(
+        "refuse",
+        f"the shadow may cost {stage.budget_usd_per_day:g} USD a day, and what a version costs is not known: {names}",
+        hint=f'write [prices."{unknown[0]}"] with input and output, or budget_usd_per_day = inf in the shadow of plan {case.plan.name}',
+        candidate=candidate,
+    )
 
 
 def _ended_before(case: _Case, candidate: Version, last: Rollout) -> Proposal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from detent.proposals.proposal import Kind, Proposal
-from detent.terms import Guard, Plan, show_duration
+from detent.terms import Guard, Plan, ShadowStage, show_duration
 
 # ── a plan in lines ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -18,7 +18,8 @@ def stages(plan: Plan) -> tuple[str, ...]:
     to_promotion = s.at_least + sum(x.at_least for x in c.steps)
     lines = [
         f"baseline: {b.cases} prompts, {b.screen} runs each, {b.confirm} fresh runs of both versions on suspects",
-        f"shadow: {share(s.share)} of requests for {show_duration(s.at_least)} to {show_duration(s.at_most)}, at least {s.pairs} pairs",
+        f"shadow: {share(s.share)} of requests for {show_duration(s.at_least)} to {show_duration(s.at_most)}, at least {s.pairs} pairs "
+        f"and {share(s.coverage)} of the traffic covered; stable asked twice in {share(s.second)}; {_budget(s)}",
         f"canary: {steps}; {show_duration(c.at_most)} at most{control}",
         f"soak: {share(1 - plan.soak.holdback)} on the candidate for {show_duration(plan.soak.at_least)}",
         *_guards(plan.guards),
@@ -28,6 +29,17 @@ def stages(plan: Plan) -> tuple[str, ...]:
     if plan.unsafe_short_windows:
         lines.append("unsafe short windows: too short to see daily patterns; every decision says so")
     return tuple(lines)
+
+
+def _budget(stage: ShadowStage) -> str:
+    """`25 USD a day at most`, with the other limits where there are any."""
+    limits = [
+        f"{stage.budget_usd_per_day:g} USD" if stage.budget_usd_per_day is not None else "",
+        f"{stage.tokens_per_day} tokens" if stage.tokens_per_day is not None else "",
+    ]
+    given = " or ".join(filter(None, limits))
+    rate = f", {stage.per_second:g} requests a second at most" if stage.per_second is not None else ""
+    return (f"{given} a day at most" if given else "no budget") + rate
 
 
 def share(share: float) -> str:
