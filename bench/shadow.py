@@ -40,7 +40,7 @@ import uvloop
 
 from detent.errors import Exit
 
-RUNS, SECONDS, RATE = 5, 8.0, 100.0
+RUNS, SECONDS, RATE = 5, 20.0, 100.0
 WARM_UP_S = 2.0
 """Not timed: in it the process that mirrors is started."""
 
