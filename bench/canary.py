@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import secrets
 import sys
 import tempfile
 import time
@@ -27,17 +26,17 @@ from statistics import median
 
 from scipy.stats import binomtest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from detent import evidence as ev
-from detent.controller import apply
-from detent.errors import Conflict, CouldNotRun, Exit
-from detent.patch import propose
+from detent.errors import CouldNotRun, Exit
 from detent.sim import desk, traffic
 from detent.sim.demo import Processes
 from detent.sim.lean import LeanClient
 from detent.sim.scenarios import DESK
 from detent.store import Store, open_store
-from detent.terms import Decision, Phase, Rollout, Verb
-from detent.transitions import after, flag_for
+from detent.terms import Phase, Rollout, Verb
+from skipping import open_rollouts
 
 ROUNDS, SEED = 20, 1
 ALLOWED = 1 / 20
@@ -226,7 +225,7 @@ class Round:
         names = [c.name for c in self.conditions]
         await self.send("before", WARM_UP, {name: asyncio.Event() for name in names})
         await self.recorded(store, names)
-        rollouts = open_rollouts(store, self.home / "detent.toml", self.conditions)
+        rollouts = open_rollouts(store, self.home / "detent.toml", {c.name: c.version for c in self.conditions})
         stops = {name: asyncio.Event() for name in names}
         watching = asyncio.create_task(self.watch(store, rollouts, stops, deadline=began + PATIENCE_S))
         await self.send("canary", QUOTA, stops)
@@ -281,44 +280,6 @@ class Round:
     def log(self) -> str:
         """The server's last words."""
         return (self.home / "server.log").read_text(errors="replace").strip()[-500:]
-
-
-def open_rollouts(store: Store, file: Path, conditions: Sequence[Condition]) -> dict[str, str]:
-    """Propose every version, as `detent apply` does, and go on to the shadow stage: the baseline is another bench's. Ids by route."""
-    text = file.read_text()
-    for condition in conditions:
-        text = propose(text, condition.name, condition.version)
-    file.write_text(text)
-    apply(
-        store,
-        text,
-        file=file.name,
-        by="bench",
-        now=datetime.now(UTC),
-        new_id=lambda: "ro_" + secrets.token_hex(5),
-        new_salt=lambda: secrets.token_hex(16),
-    )
-    rollouts = {rollout.route: rollout.id for rollout in store.state.rollouts(open_only=True)}
-    for rollout_id in rollouts.values():
-        while _step(store, rollout_id).phase is not Phase.SHADOW:
-            pass
-    return rollouts
-
-
-def _step(store: Store, rollout_id: str) -> Rollout:
-    """One step on without asking what the baseline found; the server's own controller may be quicker."""
-    rollout, now = store.state.rollout(rollout_id), datetime.now(UTC)
-    if rollout.phase not in (Phase.PROPOSED, Phase.BASELINE):
-        return rollout
-    skipped = Decision(
-        rollout=rollout_id, verb=Verb.ADVANCE, reason="Skipped", sentence="no baseline in this bench", at=now, evidence_digest=""
-    )
-    moved = after(rollout, skipped, now)
-    flag = flag_for(moved, store.state.flags()[rollout.route])
-    try:
-        return store.state.commit(rollout, moved, flag=flag, decision=None, evidence=None, by="bench", what="no baseline here", at=now)
-    except Conflict:
-        return store.state.rollout(rollout_id)
 
 
 def candidates(store: Store, rollout: Rollout) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import secrets
 import sys
 import tempfile
 import time
@@ -25,22 +24,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from detent import evidence as ev
 from detent.asking import asker
 from detent.checks import judge as questions
 from detent.checks.calibrating import LabelledPair, calibration
-from detent.controller import apply
-from detent.errors import Conflict, CouldNotRun, Exit
+from detent.errors import CouldNotRun, Exit
 from detent.judge import calibrate, judge_for
 from detent.manifest import read
-from detent.patch import propose
 from detent.sim import library, sage, traffic
 from detent.sim.demo import Processes
 from detent.sim.lean import LeanClient
 from detent.sim.scenarios import LIBRARY
 from detent.store import Store, open_store
-from detent.terms import Calibration, Decision, Manifest, Message, Phase, Prompt, Rollout, ShadowEvidence, Verb
-from detent.transitions import after, flag_for
+from detent.terms import Calibration, Manifest, Message, Phase, Prompt, Rollout, ShadowEvidence, Verb
+from skipping import open_rollouts
 
 SESSIONS = 5000
 """Sessions of a route after which its rollout has not ended."""
@@ -292,7 +291,7 @@ class Round:
             print(f"judge: kappa {found.kappa:.2f} [{found.low:.2f}, {found.high:.2f}], {found.injected:.0%} moved", file=sys.stderr)
             if objections := questions.objections(found):
                 raise CouldNotRun(f"the simulated judge may not block: {objections[0]}")
-        rollouts = open_rollouts(store, self.file, self.conditions)
+        rollouts = open_rollouts(store, self.file, {c.name: c.version for c in self.conditions})
         stops = {name: asyncio.Event() for name in rollouts}
         ended: dict[str, float] = {}
         paces = {one.name: Pace() for one in self.conditions if one.judged}
@@ -383,44 +382,6 @@ def bodies_of(store: Store, rollout: Rollout) -> int:
         any(leg.result and (leg.result.request_body or leg.result.answer_body) for leg in store.journal.exchange(one)) for one in newest
     )
     return sum(kept)
-
-
-def open_rollouts(store: Store, file: Path, conditions: Sequence[Condition]) -> dict[str, str]:
-    """Propose every version, as `detent apply` does. Ids by route, once all of them are in their shadow."""
-    text = file.read_text()
-    for condition in conditions:
-        text = propose(text, condition.name, condition.version)
-    file.write_text(text)
-    apply(
-        store,
-        text,
-        file=file.name,
-        by="bench",
-        now=datetime.now(UTC),
-        new_id=lambda: "ro_" + secrets.token_hex(5),
-        new_salt=lambda: secrets.token_hex(16),
-    )
-    rollouts = {rollout.route: rollout.id for rollout in store.state.rollouts(open_only=True)}
-    for rollout_id in rollouts.values():
-        while _step(store, rollout_id).phase is not Phase.SHADOW:
-            pass
-    return rollouts
-
-
-def _step(store: Store, rollout_id: str) -> Rollout:
-    """One step on without a baseline, which is another bench's; the server's own controller may be quicker."""
-    rollout, now = store.state.rollout(rollout_id), datetime.now(UTC)
-    if rollout.phase not in (Phase.PROPOSED, Phase.BASELINE):
-        return rollout
-    skipped = Decision(
-        rollout=rollout_id, verb=Verb.ADVANCE, reason="Skipped", sentence="no baseline in this bench", at=now, evidence_digest=""
-    )
-    moved = after(rollout, skipped, now)
-    flag = flag_for(moved, store.state.flags()[rollout.route])
-    try:
-        return store.state.commit(rollout, moved, flag=flag, decision=None, evidence=None, by="bench", what="no baseline here", at=now)
-    except Conflict:
-        return store.state.rollout(rollout_id)
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────

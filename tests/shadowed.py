@@ -24,6 +24,20 @@ from serving import Served, real_mirrors, serving
 AT_ONCE = 40
 """Requests before it is waited for their pairs: more than some at once would be dropped under pressure, and counted, as they should."""
 
+PIN_FILE = """
+[providers.openai]
+dialect  = "openai"
+base_url = "{url}/v1"
+watcher  = "llm@example.com"
+
+[routes.chat]
+provider = "openai"
+version  = "{version}"
+owner    = "a@example.com"
+record   = {{ bodies = 1.0 }}
+"""
+"""A route `chat` that keeps all bodies."""
+
 _T = TypeVar("_T")
 
 

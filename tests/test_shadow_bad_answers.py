@@ -12,20 +12,7 @@ from detent.terms import Pair, Phase, Version
 from mock_upstream import CLOSE, RESET, Script, Seen, answer, running, stream
 from records import rollout
 from serving import CANDIDATE, STABLE, post
-from shadowed import shadowed
-
-PIN_FILE = """
-[providers.openai]
-dialect  = "openai"
-base_url = "{url}/v1"
-watcher  = "llm@example.com"
-
-[routes.chat]
-provider = "openai"
-version  = "{version}"
-owner    = "a@example.com"
-record   = {{ bodies = 1.0 }}
-"""
+from shadowed import PIN_FILE, shadowed
 
 WHOLE = completion("It is 7.")
 (GOOD,) = answer(WHOLE)

@@ -11,20 +11,7 @@ from detent.terms import Phase, Version
 from mock_upstream import Script, Seen, answer, running
 from records import rollout
 from serving import CANDIDATE, STABLE, post
-from shadowed import shadowed
-
-PIN_FILE = """
-[providers.openai]
-dialect  = "openai"
-base_url = "{url}/v1"
-watcher  = "llm@example.com"
-
-[routes.chat]
-provider = "openai"
-version  = "{version}"
-owner    = "a@example.com"
-record   = {{ bodies = 1.0 }}
-"""
+from shadowed import PIN_FILE, shadowed
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("find", "book")]
 TURNS = 4

@@ -12,6 +12,7 @@ from itertools import chain
 
 from detent.terms import ClassTally, Coverage, FieldEvidence, Group, ShadowEvidence, ShadowStage
 
+# How fields are written: here, and nowhere else.
 JUDGE = "judge"
 REFUSED, FAILED = "refused", "failed"
 CHANGE = "change:"

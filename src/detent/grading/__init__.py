@@ -17,7 +17,8 @@ from types import MappingProxyType
 from detent import checks, wire
 from detent.errors import InvalidInput
 from detent.evidence import refuses_request
-from detent.grading.fields import ANSWERED, CHANGE, CHECK, DIVERGING, FAILED, REFUSED, Grounds, checks_of
+from detent.evidence.pair_sums import CHANGE, CHECK, FAILED, REFUSED
+from detent.grading.fields import ANSWERED, DIVERGING, Grounds, checks_of
 from detent.grading.placing import conversation_of, dimensions_of
 from detent.grading.recorded import RecordedPair, Side
 from detent.terms import Answer, Outcome, Pair, Prompt, Route

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detent import checks, diff
+from detent.evidence.pair_sums import CHANGE, CHECK
 from detent.evidence.spending import STEP_LIMIT
 from detent.terms import Answer, Prompt, Route, Score
 
 ANSWERED = "answered"
 """The check that every answer is graded by, whatever the route names: it applies to each, so that none is left without any score."""
-
-CHECK, CHANGE, REFUSED, FAILED = "check:", "change:", "refused", "failed"
-"""How fields are written."""
 
 DIVERGING: tuple[str, ...] = (
     "refusal_added",

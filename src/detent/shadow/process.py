@@ -29,6 +29,7 @@ from detent.store import Store, open_store
 from detent.store.reopening import Reopening
 from detent.store.spool import Spool
 from detent.upstream import Upstream
+from detent.visible import visible
 
 NICENESS = 19
 """Live traffic goes first wherever both want the processor: the shadow falls behind, and drops what does not fit."""
@@ -56,8 +57,7 @@ class Settings:
 
 def say(message: str) -> None:
     """One line of talk, to stderr, which is the gateway's."""
-    line = message.replace("\n", "; ")
-    print("detent shadow: " + "".join(c if c.isprintable() else "?" for c in line), file=sys.stderr, flush=True)
+    print("detent shadow: " + visible(message.replace("\n", "; "), one_line=True), file=sys.stderr, flush=True)
 
 
 def run(settings: Settings) -> None:
