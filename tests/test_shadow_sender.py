@@ -14,6 +14,7 @@ import pytest
 from detent import reading
 from detent.manifest import read
 from detent.reading import READ_BYTES, kept_answer
+from detent.shadow.budget import Hold
 from detent.shadow.pauses import Pauses
 from detent.shadow.sender import AT_ONCE
 from detent.store import Store, open_store
@@ -346,15 +347,23 @@ def test_what_a_call_has_cost(mock: Mock, script: Script, spent: int) -> None:
     assert abs(ledger.spent.tokens - spent) <= 5
 
 
-def test_a_call_that_waited_is_not_sent_once_those_before_it_cost_more_than_they_might(mock: Mock) -> None:
+def test_a_call_that_waited_is_not_sent_once_those_before_it_cost_more_than_they_might(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     """No limit of output: 4,096 tokens and some are held for each, 20,000 come. At 12:00 on 14 of 24 hours' worth of a budget."""
     mock.script = [GO, *answer(completion("Here.", usage={"prompt_tokens": 20, "completion_tokens": 20_000, "total_tokens": 20_020}))]
     ledger = MemoryLedger()
     mirror = limited(tokens=200_000)
 
     async def steps(m: Mirroring) -> None:
+        holds: list[Hold | None] = []
+        take = m.budget.take
+
+        async def noted(*of_job: Any) -> Hold | None:
+            holds.append(await take(*of_job))
+            return holds[-1]
+
+        monkeypatch.setattr(m.budget, "take", noted)
         under_way = asyncio.create_task(m.all([job(mock.url, str(n), mirror=mirror) for n in range(AT_ONCE + 10)]))
-        await asyncio.to_thread(until, lambda: len(mock.seen) == AT_ONCE)
+        await asyncio.to_thread(until, lambda: len(mock.seen) == AT_ONCE and len(holds) == AT_ONCE + 10)
         mock.go()
         await under_way
         await m.all([job(mock.url, "late", mirror=mirror)])
