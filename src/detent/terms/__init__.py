@@ -29,12 +29,13 @@ from detent.terms.evidence import (
     ValueTally,
     Verdict,
 )
-from detent.terms.flags import OPEN_PHASES, Arm, Flag, FlagSet, Mirror, Phase
+from detent.terms.flags import OPEN_PHASES, Arm, Draining, DrillShare, Flag, FlagSet, Mirror, Phase
 from detent.terms.forecast import Forecast, Range
 from detent.terms.legs import Assignment, Begun, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
 from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, HARMFUL_CHANGES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
 from detent.terms.past import Past, PastMetric
 from detent.terms.pinfile import (
+    LEASE_S,
     BaselineStage,
     CanaryStage,
     CanaryStep,
@@ -45,6 +46,7 @@ from detent.terms.pinfile import (
     FileTable,
     Guard,
     Manifest,
+    Notify,
     Plan,
     Price,
     Provider,
@@ -76,6 +78,7 @@ from detent.terms.shadow import (
     Spent,
     Unmirrored,
 )
+from detent.terms.way_back import Alert, DrillReport, DrillStep, DrillVerdict, Probe, WayBack
 
 __all__ = [
     "CHECK_NAMES",
@@ -85,9 +88,11 @@ __all__ = [
     "FEEDBACK_NAMES",
     "HARMFUL_CHANGES",
     "JUDGED_CHECKS",
+    "LEASE_S",
     "METRIC_NAMES",
     "OPEN_PHASES",
     "SHAPE",
+    "Alert",
     "Answer",
     "Arm",
     "Assignment",
@@ -109,7 +114,12 @@ __all__ = [
     "Decision",
     "DeclaredMetric",
     "Dialect",
+    "Draining",
     "Drill",
+    "DrillReport",
+    "DrillShare",
+    "DrillStep",
+    "DrillVerdict",
     "Endpoint",
     "Evidence",
     "Exposure",
@@ -139,6 +149,7 @@ __all__ = [
     "MetricRow",
     "Mirror",
     "NotMirrored",
+    "Notify",
     "Outcome",
     "Pair",
     "PairJudgement",
@@ -149,6 +160,7 @@ __all__ = [
     "Plan",
     "Power",
     "Price",
+    "Probe",
     "Prompt",
     "Provider",
     "Range",
@@ -187,6 +199,7 @@ __all__ = [
     "Verb",
     "Verdict",
     "Version",
+    "WayBack",
     "Working",
     "micros",
     "parse_duration",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from detent.terms.pinfile import Manifest, Price, Version
+from detent.terms.pinfile import LEASE_S, Manifest, Price, Version
 
 
 class Arm(StrEnum):
@@ -58,12 +58,41 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrillShare:
+    """What a drill moves to the way back: `share` of the units, by a salt of its own, at most for `lasts_s` seconds from when a gateway
+    first heard of it, by that gateway's own monotonic clock. So it ends by itself where nobody is left to end it.
+    """
+
+    drill: str
+    version: Version
+    share: float
+    salt: str
+    lasts_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """Runs that were under way on the candidate as it was rolled back and finish there: for `lasts_s` seconds at most, by each gateway's
+    own monotonic clock. Nothing new begins on it.
+    """
+
+    rollout: str
+    candidate: Version
+    split: float
+    salt: str
+    lasts_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """What every gateway obeys for one route. `revision` is the store-wide counter at which this flag last changed.
 
     `split` is the share of units assigned to the candidate; `period` counts the share periods of the rollout (it grows with each change of
     the split); `salt` is the rollout's secret; `control` is the share of units on stable that are compared with the candidate under a cache
     of their own; `mirror` is what the shadow copies. Without a rollout all of them are empty and every unit is on stable.
+
+    A split is leased: a gateway that has not reached the store for `lease_s` seconds serves stable until it has, and its flag is then
+    `lapsed` (which no store ever holds). `drill` moves units without a rollout; `draining` lets runs finish after one.
     """
 
     route: str
@@ -77,6 +106,10 @@ class Flag:
     salt: str = ""
     mirror: Mirror | None = None
     written_at: datetime | None = None
+    lease_s: float = LEASE_S
+    lapsed: bool = False
+    drill: DrillShare | None = None
+    draining: Draining | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class Leg:
 
 
 class Outcome(StrEnum):
-    """How a leg ended."""
+    """How a leg ended. `circuit_open`: its version had failed hard so often that it was not sent; a failure like those before."""
 
     COMPLETE = "complete"
     HTTP_ERROR = "http_error"
@@ -71,6 +71,7 @@ class Outcome(StrEnum):
     ERROR_EVENT = "error_event"
     MALFORMED = "malformed_upstream"
     CLIENT_ABORTED = "client_aborted"
+    CIRCUIT_OPEN = "circuit_open"
     LOST = "lost"
 
 

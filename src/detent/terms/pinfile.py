@@ -154,14 +154,31 @@ class SoakStage(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill(FileTable):
-    """How often the way back is rehearsed."""
+    """How often the way back is rehearsed, with which share of the units and for how long at most.
+
+    `at` is when one may begin, as a cron expression in UTC. Without a successful drill in `every` (and a tenth of it more) it is overdue.
+    """
 
     every: Seconds = 30 * 86400.0
+    share: float = 0.10
+    lasts: Seconds = 300.0
+    at: str = "* * * * *"
+
+
+LEASE_S = 60.0
+"""How long a gateway that does not reach the store goes on splitting, if the plan says nothing else: longer than a database takes to fail
+over, shorter than anybody would take to notice.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(FileTable):
-    """The ordered stages of a rollout and its guards; fixed when a rollout opens."""
+    """The ordered stages of a rollout and its guards; fixed when a rollout opens.
+
+    `lease` is how long a gateway that does not reach the store goes on splitting. `runs` says what a rollback does to an agent's run on the
+    candidate: `cut` moves it to stable at its next request, `drain` lets it finish. In a `freeze` (`2026-12-20/2027-01-04`, UTC days, both
+    ends in it) nothing widens, advances or is drilled; harm still acts.
+    """
 
     name: str
     baseline: BaselineStage = BaselineStage()
@@ -173,6 +190,9 @@ class Plan(FileTable):
     alpha: float = 0.05
     guards: tuple[Guard, ...] = ()
     unsafe_short_windows: bool = False
+    lease: Seconds = LEASE_S
+    runs: Literal["cut", "drain"] = "cut"
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +211,9 @@ class RecordPolicy(FileTable):
 class Route(FileTable):
     """The logical name that an app calls, and what was approved for it.
 
-    `processors` are the providers that may read its traffic, if the list is given: a shadow or a judge at any other is refused.
+    `processors` are the providers that may read its traffic, if the list is given: a shadow or a judge at any other is refused. `rollback`
+    is the way back that is kept warm outside a rollout; `fallback` is what answers while stable's provider is out, written like a version
+    of this provider or as `provider/model`.
     """
 
     name: str
@@ -199,6 +221,7 @@ class Route(FileTable):
     version: str
     next: str | None = None
     rollback: str | None = None
+    fallback: str | None = None
     owner: str
     plan: str = "standard"
     unit: tuple[Literal["session", "user"], ...] = ("session",)
@@ -220,6 +243,11 @@ class Route(FileTable):
     def candidate(self) -> Version | None:
         """The proposed version, if one is proposed."""
         return Version(self.provider, self.next) if self.next is not None else None
+
+    @property
+    def way_back(self) -> Version | None:
+        """The version that is kept warm outside a rollout, if one is named."""
+        return Version(self.provider, self.rollback) if self.rollback is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,12 +307,25 @@ class Price(FileTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server(FileTable):
-    """Listeners and client keys. A non-loopback data listener is refused until client keys are set."""
+    """Listeners and client keys. A non-loopback data listener is refused until client keys are set.
+
+    `approves_alone` names those who may approve what they proposed themselves: a team of one.
+    """
 
     data: str = "127.0.0.1:8700"
     control: str = "127.0.0.1:8701"
     clients_env: str | None = None
     unknown: Literal["pass", "refuse"] = "pass"
+    approves_alone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify(FileTable):
+    """How owners are told and paged: a webhook and a mail server, each by the name of the variable that holds its address and secrets."""
+
+    webhook_env: str | None = None
+    smtp_env: str | None = None
+    sender: str = "detent@localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,3 +339,4 @@ class Manifest(FileTable):
     prices: dict[str, Price] = field(default_factory=dict)
     metrics: dict[str, DeclaredMetric] = field(default_factory=dict)
     server: Server = Server()
+    notify: Notify = Notify()
