@@ -95,7 +95,7 @@ def grade_all(cases: Sequence[Case], processes: int) -> Iterator[list[tuple[tupl
         return
     _inherited[:] = cases
     with ProcessPoolExecutor(processes, mp_context=get_context("fork"), initializer=gc.disable) as pool:  # grading makes no cycles
-        yield from pool.map(_grade_inherited, range(len(cases)), chunksize=100)
+        yield from pool.map(_grade_inherited, range(len(cases)), chunksize=25)  # small, so that both end together
 
 
 _inherited: list[Case] = []
@@ -109,13 +109,10 @@ def _grade_inherited(number: int) -> list[tuple[tuple[str, ...], int]]:
 def measure(title: str, cases: Sequence[Case], processes: int) -> float:
     """Seconds that grading takes."""
     began, used = time.perf_counter(), time.process_time()
-    found: Counter[str] = Counter()
-    answers = equal = 0
-    for one, grades in zip(cases, grade_all(cases, processes), strict=True):
-        answers += len(grades)
-        equal += sum(answer == one[1] for answer in one[2])
-        found.update(name for names, _ in grades for name in names)
+    graded = list(grade_all(cases, processes))
     took = time.perf_counter() - began
+    found: Counter[str] = Counter(name for grades in graded for names, _ in grades for name in names)
+    answers, equal = sum(map(len, graded)), sum(answer == one[1] for one in cases for answer in one[2])
     mean = sum(len(one[1].text) for one in cases) / len(cases)
     kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = time.process_time() - used + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) * (processes > 1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detent import diff
-from detent.diff import BENIGN, CHANGES, Asked, change, changes, excerpt, letters, shape, words
+from detent.diff import BENIGN, CHANGES, Asked, change, changes, excerpt, letters, prose, shape, words
 from detent.terms import Answer, Message, Prompt, ToolCall, Usage
 
 INVOICE = '{"vendor": "Café Noël", "total": 12.5, "items": [{"name": "tea", "price": 3}, {"name": "oil", "price": 9.5}]}'
@@ -378,3 +378,20 @@ def test_how_an_earlier_answer_opens_is_no_name(before: str, after: str, change:
     )
     found = changes(Answer(text=before), Answer(text=after), Asked(prompt=Prompt(messages=said)))
     assert [one.name for one in found] == [change]
+
+
+def test_what_is_found_does_not_hang_on_what_was_read_before() -> None:
+    """Sentences are kept for a while; once forgotten, a sentence read anew is still the same sentence."""
+    good = text("The dividend is unchanged. Sales went up by a tenth in the last year. There is no change in the dividend.")
+    other = "Sales rose by a tenth in the last year, and the dividend is unchanged. There is no change in the dividend.{}"
+    before = names(good, text(other.format("")))
+    for n in range(3000):
+        prose.sentences(f"This is answer {n}.")
+    assert names(good, text(other.format(" "))) == before == ["reworded"]
+
+
+@given(st.text(st.characters(max_codepoint=0x2FF)) | st.text(st.sampled_from("aé_1 ’–€\u00a0")))
+def test_words_of_western_text_are_the_words_that_a_pattern_finds(said: str) -> None:
+    assert letters.alphanumerics(said) == re.findall(r"[^\W_]+", said)
+    assert letters.identifiers(said) == re.findall(r"\w+", said)
+    assert prose.words(said) == prose.WORD.findall(said.lower().replace("’", "'"))

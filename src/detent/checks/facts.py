@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from detent.diff import numbers
 from detent.diff.numbers import Readings
+from detent.diff.once import once
 from detent.diff.reading import Reading
 from detent.diff.said import Said
 from detent.diff.shape import find_json, strings, unescape
@@ -18,7 +19,7 @@ __all__ = ["Readings", "content", "facts", "find_context", "said"]
 _LOCATOR = re.compile(r"(?:system|messages\[(-?\d+)\])(?:\s+(\S+)\.\.\.(\S+))?")
 _HEADER = re.compile(r"header\s+\S+")
 _LIST_MARK = re.compile(r"^[^\S\n]*\d{1,3}[.)](?=\s)", re.MULTILINE)
-_MAY_BE_LIST_MARK = re.compile(r"\d[.)]\s")  # found fast, as it begins with a rare character and not with a line
+_LIST_MARK_BELOW = re.compile(r"\n[^\S\n]*\d{1,3}[.)]\s")  # found fast, as it begins with a rare character and not with a line
 
 
 def find_context(locator: str | None, prompt: Prompt) -> str | None:
@@ -58,7 +59,7 @@ def content(text: str) -> str:
     if found is not None:
         return "\n".join(strings(found.value))
     text = unescape(text)
-    return _LIST_MARK.sub("", text) if _MAY_BE_LIST_MARK.search(text) else text
+    return _LIST_MARK.sub("", text) if _LIST_MARK.match(text) or _LIST_MARK_BELOW.search(text) else text
 
 
 def facts(text: str) -> Iterator[tuple[str, Readings]]:
@@ -69,4 +70,19 @@ def facts(text: str) -> Iterator[tuple[str, Readings]]:
 def said(read: Reading) -> Said:
     """What an answer says, read through JSON and fences: its numbers, dates, names and quotes."""
     text = content(read.text)
-    return read if read.prose == text else Said(text)  # prose without code and list marks is read already
+    if read.prose == text:
+        return read  # prose without code and list marks is read already
+    return Values(text, read) if read.whole is not None else Said(text)
+
+
+class Values(Said):
+    """The values of an answer that is JSON: its prose, and the numbers in it, which don't make it another language."""
+
+    def __init__(self, text: str, read: Reading) -> None:
+        super().__init__(text)
+        self.read = read
+
+    @once
+    def has_names(self) -> bool:
+        """As of its prose."""
+        return self.read.has_names

@@ -14,7 +14,7 @@ from detent.checks.graded import Graded
 from detent.checks.reference import matches
 from detent.diff import change, reading_of
 from detent.diff.schema_walk import Unreadable, violations
-from detent.diff.shape import FENCE, canonical_arguments, escapes, find_json, frame, show_path, whole_json
+from detent.diff.shape import canonical_arguments, escapes, find_json, frame, has_fence, show_path, whole_json
 from detent.diff.statements import Known
 from detent.terms import CUT_OFF, Answer, Score, Unscored
 from detent.visible import HIDDEN
@@ -161,12 +161,13 @@ def no_new_fence(graded: Graded) -> Score | Unscored:
     """No code fence where the known-good answer has none; without one, and JSON asked for, no fence around or beside the JSON."""
     prompt, answer, known_good = graded.prompt, graded.answer, graded.known_good
     if known_good is not None:
-        passed = FENCE not in answer.text or FENCE in known_good.text
+        passed = not has_fence(answer.text) or has_fence(known_good.text)
         return _score("no_new_fence", passed, "a code fence that the known-good answer lacks")
     if not prompt.json_asked:
         return _NO_KNOWN_GOOD
     # A fence inside a string of the JSON is content.
-    return _score("no_new_fence", FENCE not in answer.text or whole_json(answer.text) is not None, "a code fence where JSON was asked for")
+    passed = not has_fence(answer.text) or whole_json(answer.text) is not None
+    return _score("no_new_fence", passed, "a code fence where JSON was asked for")
 
 
 def no_trailing_text(graded: Graded) -> Score | Unscored:

@@ -7,7 +7,8 @@ last, and only where nothing else was found: an answer that merely says the same
 
 The detectors, each of both answers:
 detectors.py   format, keys, tools, length               ends.py         what an answer begins and ends with
-meaning.py     what prose states, and whether it only rewords
+meaning.py     how prose is written, and whether it only rewords
+stating.py     what both state: another fact, one that nobody gave
 
 What they look at, each way of reading worked out at most once (once.py):
 reading.py     an answer, and two of them                said.py         what a text says in words
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from detent.diff import detectors, ends, meaning
+from detent.diff import detectors, ends, meaning, stating
 from detent.diff.reading import Asked, Reading, Two
 from detent.diff.words import excerpt, words
 from detent.terms import Answer
@@ -103,8 +104,8 @@ CHANGES: tuple[NamedChange, ...] = (
     NamedChange("markdown_removed", "Markdown headers, bold or tables gone", meaning.markdown_removed),
     NamedChange("hedging_added", "hedging added", meaning.hedging_added),
     NamedChange("hedging_removed", "hedging gone", meaning.hedging_removed),
-    NamedChange("unsupported_statement", "statement that stands neither in the context nor in the prompt", meaning.unsupported_statement),
-    NamedChange("fact_changed", "another number, date, name, quote, verdict or value, or a negation", meaning.fact_changed),
+    NamedChange("unsupported_statement", "statement that stands neither in the context nor in the prompt", stating.unsupported_statement),
+    NamedChange("fact_changed", "another number, date, name, quote, verdict or value, or a negation", stating.fact_changed),
     NamedChange("tokens_changed", "another number of tokens for the same text", detectors.tokens_changed),
     # What is benign has no other name beside it.
     NamedChange("json_respelt", "the same JSON, written otherwise", meaning.json_respelt, benign=True),
@@ -120,11 +121,15 @@ BENIGN: frozenset[str] = frozenset(row.name for row in CHANGES if row.benign)
 """The changes after which an answer says the same as before."""
 
 _BY_NAME = {row.name: row for row in CHANGES}
-_SAME_TEXT = tuple(_BY_NAME[name] for name in ("truncated", "step_limit_hit", "finish_reason_changed", "tokens_changed"))
+_Row = tuple[str, Callable[[Two], str | None], bool]
+_UNPACKED: dict[str, _Row] = {row.name: (row.name, row.detect, row.benign) for row in CHANGES}  # all are gone through for each answer
+_SAME_TEXT = tuple(_UNPACKED[name] for name in ("truncated", "step_limit_hit", "finish_reason_changed", "tokens_changed"))
 """All that can differ where the text does not."""
 
 _ROWS = {
-    (tools, in_json): tuple(row for row in CHANGES if (tools or row.seen_in != "tools") and (in_json or row.seen_in != "json"))
+    (tools, in_json): tuple(
+        _UNPACKED[row.name] for row in CHANGES if (tools or row.seen_in != "tools") and (in_json or row.seen_in != "json")
+    )
     for tools in (True, False)
     for in_json in (True, False)
 }
@@ -159,12 +164,12 @@ def changes(stable: Answer, candidate: Answer, asked: Asked | None = None) -> tu
     else:
         rows = _ROWS[bool(stable.tool_calls or candidate.tool_calls), before.json is not None and after.json is not None]
     found: list[Change] = []
-    for row in rows:
-        if row.benign and found:
+    for name, detect, benign in rows:
+        if benign and found:
             break
-        detail = memo[row.name] if row.name in memo else row.detect(two)
+        detail = memo[name] if name in memo else detect(two)
         if detail is not None:
-            found.append(Change(row.name, detail))
+            found.append(Change(name, detail))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from detent.diff.quoting import listed, quote
 from detent.diff.reading import Reading, Two
 from detent.diff.schema_walk import Unreadable
-from detent.diff.shape import FENCE, escapes, show_path
+from detent.diff.shape import FENCE, escapes, has_fence, show_path
 
 
 def refusal_added(two: Two) -> str | None:
@@ -23,7 +23,7 @@ def refusal_removed(two: Two) -> str | None:
 def fence_added(two: Two) -> str | None:
     """Three backticks anywhere, and none before; the line of the fence."""
     text = two.candidate.text
-    if FENCE not in text or FENCE in two.stable.text:
+    if not has_fence(text) or has_fence(two.stable.text):
         return None
     return text[text.index(FENCE) :].split("\n", 1)[0].strip()[:40]
 

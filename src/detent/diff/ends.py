@@ -10,7 +10,7 @@ from detent.diff import prose
 from detent.diff.letters import identifiers
 from detent.diff.quoting import quote
 from detent.diff.reading import WORD, Reading, Two, content_lines
-from detent.diff.shape import FENCE, Frame, fenced
+from detent.diff.shape import FENCE, Frame, fenced, has_fence
 from detent.diff.vocabulary import either
 from detent.terms import CUT_OFF
 
@@ -230,9 +230,8 @@ _ARTEFACT = re.compile(
     ),
     re.MULTILINE,
 )
-_SIGNS = ("<", "###", "END", "EOF", "STOP")
-_IN_BRACKETS = ("[INST", "[/INST", "[E", "[DONE", "[STOP", "[PAD")
-_SPEAKING = ("Human:", "User:", "Assistant:", "Instruction:", "Input:", "System:", "Q:", "A:")
+_IN_BRACKETS = re.compile(r"\[(?:/?INST|E|DONE|STOP|PAD)")
+_LAST_LINE = re.compile(r"\s*+(?:###|END|EOF|STOP|---END---|(?:Human|User|Assistant|Instruction|Input|System|Q|A):)")
 _CLOSERS = re.compile(r"[\"'”’)\]}]+\s*\Z")
 _PARTNERS = {")": "(", "]": "[", "}": "{", "”": "“"}
 
@@ -250,16 +249,17 @@ def trailing_artefact(two: Two) -> str | None:
         found = next((mark[0].strip() for mark in _ARTEFACT.finditer(after) if mark[0].strip() not in known), None)
         if found is not None:
             return quote(found, 40)
-    if FENCE in after and after.count(FENCE) % 2 and not before.count(FENCE) % 2 and not _stopped_short(two.candidate):
+    if has_fence(after) and after.count(FENCE) % 2 and not before.count(FENCE) % 2 and not _stopped_short(two.candidate):
         return "a code fence that is not closed" if after.count("\n", after.rfind(FENCE)) or after.rstrip().endswith(FENCE) else None
     return _closer_too_many(two)
 
 
 def _may_be_marked(text: str) -> bool:
     """The cheap question that comes first: without any of these signs there is no such mark."""
-    if any(sign in text for sign in _SIGNS) or ("[" in text and any(sign in text for sign in _IN_BRACKETS)):
+    if "<" in text or ("#" in text and "###" in text) or _IN_BRACKETS.search(text):
         return True
-    return ":" in text and any(name in text for name in _SPEAKING)
+    text = text.rstrip()
+    return _LAST_LINE.match(text, text.rfind("\n") + 1) is not None
 
 
 def _closer_too_many(two: Two) -> str | None:
@@ -330,7 +330,7 @@ def _limited(side: Reading) -> bool:
 
 
 def _may_be_open(side: Reading) -> bool:
-    return side.text.lstrip()[:1] in ("{", "[") or FENCE in side.text
+    return side.text.lstrip()[:1] in ("{", "[") or has_fence(side.text)
 
 
 def _stopped_short(side: Reading) -> bool:
@@ -339,7 +339,7 @@ def _stopped_short(side: Reading) -> bool:
     start = text.lstrip()[:1]
     if start in ("{", "[") and side.json is None:
         return _depth(text) > 0
-    if text.count(FENCE) % 2:
+    if has_fence(text) and text.count(FENCE) % 2:
         block = fenced(text)[-1]
         inside = text[block.start :]
         if inside.lstrip()[:1] in ("{", "["):

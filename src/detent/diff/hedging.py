@@ -75,12 +75,13 @@ _PHRASES = (
         *("subject to (?:error|confirmation)", "from what (?:i|we) (?:can|understand|know)"),
     ),
 )
-_KEYS = OUTRIGHT | WEAK | frozenset[str]().union(*(keys for keys, _ in _PHRASES))
+KEYS = OUTRIGHT | WEAK | frozenset[str]().union(*(keys for keys, _ in _PHRASES))
+"""Without any of these words nothing hedges."""
 
 
 def hedges(text: str, found: frozenset[str]) -> tuple[int, int, str]:
     """How many phrases of a text hedge, how many words may (`may`, `likely`), and the first of them. `found`: its words."""
-    hints = _KEYS & found
+    hints = KEYS & found
     if not hints:
         return 0, 0, ""
     strong, weak = sorted(hints & OUTRIGHT), sorted(hints & WEAK)

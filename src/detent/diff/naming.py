@@ -22,14 +22,17 @@ _NO_NAMES = WEEKDAYS.keys() | words_of(
 """Words whose capital says nothing."""
 
 
-def quotes_in(sentence: str) -> Iterator[Statement]:
+def quotes_in(sentence: str) -> list[Statement]:
     """What a sentence quotes, in double quotes of any kind, and the mail addresses in it."""
-    for address in _ADDRESS.findall(sentence) if "@" in sentence else ():
-        yield Statement("quote", address, frozenset({flattened(address)}))
+    addresses = _ADDRESS.findall(sentence) if "@" in sentence else ()
+    found = [Statement("quote", address, frozenset({flattened(address)})) for address in addresses]
+    if '"' not in sentence and (sentence.isascii() or not any(mark in sentence for mark in "“«„")):
+        return found
     for quote in _QUOTE.finditer(sentence):
         inside = next(filter(None, quote.groups()))
         if (flat := flattened(inside)) and not inside[0].isspace() and not inside[-1].isspace():
-            yield Statement("quote", inside, frozenset({flat}))
+            found.append(Statement("quote", inside, frozenset({flat})))
+    return found
 
 
 def names_in(sentence: str) -> Iterator[Statement]:

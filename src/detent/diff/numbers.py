@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -128,12 +127,17 @@ def plain(text: str) -> str:
 
 
 _SIGN_AFTER = frozenset(" \n\t([:=$€£") | {""}
+_DIGITS = re.compile("[0-9]+")
 
 
-def dates_and_numbers(text: str) -> Iterator[Statement]:
+def dates_and_numbers(text: str) -> list[Statement]:
     """Every date, time and number of a `plain` text. What stands inside a date is not counted again."""
-    at = 0
-    for found in (_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text):
+    digit = _DIGITS.search(text)
+    if digit is None:
+        return []
+    stated = []
+    at = text.rfind(" ", 0, digit.start()) + 1
+    for found in (_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text, at):
         start, end = found.span()
         if start < at:
             continue
@@ -144,11 +148,12 @@ def dates_and_numbers(text: str) -> Iterator[Statement]:
             date = _date_at(text, start)
         if date is not None:
             at = date[1]
-            yield date[0]
+            stated.append(date[0])
         elif text[start - 1 : start] == "-" or _may_be_scaled(text, end, around):
-            yield _number(text, start, end)
+            stated.append(_number(text, start, end))
         else:
-            yield _alone(token)
+            stated.append(_alone(token))
+    return stated
 
 
 def _may_be_scaled(text: str, end: int, following: str) -> bool:
@@ -161,7 +166,10 @@ def _beside_month(text: str, start: int, following: str) -> bool:
     """Whether the word before a token, or after it, may be a month."""
     if following.lstrip(" .\u00a0")[:2].lower() in _MONTH_BEGINS:
         return True
-    before = text[max(0, start - 16) : start].split()
+    mark = text[start - 1 : start]
+    if mark not in " .,(" and not mark.isspace():
+        return False
+    before = text[max(0, start - 16) : start].rsplit(None, 2)
     if not before:
         return False
     word = before[-1] if before[-1] != "the" or len(before) == 1 else before[-2]
@@ -209,9 +217,6 @@ def also_stated(statement: Statement) -> Readings:
     else:
         known |= {reading[1:] for reading in statement.readings if reading.startswith("-")}
     return frozenset(known)
-
-
-_DIGITS = re.compile("[0-9]+")
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from detent.diff.letters import alphanumerics
 from detent.diff.naming import CAPITAL_INSIDE, names_in, quotes_in
 from detent.diff.numbers import Statement, dates_and_numbers, plain
 from detent.diff.once import once
-from detent.diff.shape import FENCE, fenced
+from detent.diff.shape import fenced, has_fence
 from detent.diff.vocabulary import NEGATIONS, OPPOSITES, PREFIXES, SMALL, either
 
 # ── code ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -36,12 +36,16 @@ _CODE_LINE = re.compile(
     )
 )
 _MOST_LINES = 200
-_CODE_SIGNS = ("{", ";", "=", "()", "):", "    ", "import ", "SELECT", "return", "</", "//", "$ ", "#", ")\n")
+_CODE_SIGNS = (
+    *(("{", "{"), (";", ";"), ("=", "="), ("#", "#"), ("(", "()"), (")", "):"), (")", ")\n"), ("/", "</"), ("/", "//"), ("$", "$ ")),
+    *(("S", "SELECT"), ("r", "return"), ("m", "import "), (" ", "    ")),
+)
+"""Signs of code, each with a character of it: one character is found much faster than several, or seen to be missing."""
 
 
 def is_code(text: str) -> bool:
     """Whether half of the lines read like a program's (of the first 200 that are not blank)."""
-    if not any(sign in text for sign in _CODE_SIGNS) and text[-1:] != ")":
+    if not any(sign in text for character, sign in _CODE_SIGNS if character in text) and text[-1:] != ")":
         return False
     lines = [line for line in text[:20_000].split("\n", 2 * _MOST_LINES)[: 2 * _MOST_LINES] if line.strip()][:_MOST_LINES]
     return bool(lines) and 2 * sum([_is_code_line(line[:300]) for line in lines]) >= len(lines) + (len(lines) == 1)
@@ -55,7 +59,7 @@ def _is_code_line(line: str) -> bool:
 
 def without_code(text: str) -> str:
     """The text without its fenced blocks, or nothing where it is code throughout."""
-    if FENCE in text:
+    if has_fence(text):
         pieces, at = [], 0
         for block in fenced(text):
             pieces.append(text[at : block.opens])
@@ -66,7 +70,7 @@ def without_code(text: str) -> str:
 
 # ── structure ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_LIST_LINE = re.compile(r"^[^\S\n]*(?:([-*+•‣–])|(\(?\d{1,3}[.)])|(\|))[^\S\n]*\S", re.MULTILINE)
+_LIST_LINE = re.compile(r"[^\S\n]*(?:([-*+•‣–])|(\(?\d{1,3}[.)])|(\|))[^\S\n]*\S")
 _HEADER = re.compile(r"^[^\S\n]{0,3}#{1,6}[^\S\n]+\S|^[^\n]+\n(?:={3,}|-{3,})[^\S\n]*$", re.MULTILINE)
 _BOLD = re.compile(r"\*\*[^\s*](?:[^*\n]{0,200}[^\s*])?\*\*|(?<!\w)__[^\s_](?:[^_\n]{0,200}[^\s_])?__(?!\w)")
 _TABLE_RULE = re.compile(r"^[^\S\n]*\|?[^\S\n]*:?-{3,}:?[^\S\n]*\|", re.MULTILINE)
@@ -77,8 +81,9 @@ def structure(text: str) -> str:
     if "\n" not in text:
         return "prose"
     counts: Counter[str] = Counter()
-    for found in _LIST_LINE.finditer(text):
-        counts["bullets" if found[1] else "numbers" if found[2] else "table"] += 1
+    for found in map(_LIST_LINE.match, text.split("\n")):
+        if found is not None:
+            counts["bullets" if found[1] else "numbers" if found[2] else "table"] += 1
     if not counts:
         return "prose"
     kind, most = counts.most_common(1)[0]
@@ -88,9 +93,9 @@ def structure(text: str) -> str:
 def marks(text: str) -> frozenset[str]:
     """The kinds of Markdown in the text: headers, bold, tables."""
     found = set()
-    if ("#" in text or "---" in text or "===" in text) and _HEADER.search(text):
+    if ("#" in text or ("-" in text and "---" in text) or ("=" in text and "===" in text)) and _HEADER.search(text):
         found.add("headers")
-    if ("**" in text or "__" in text) and _BOLD.search(text):
+    if (("*" in text and "**" in text) or ("_" in text and "__" in text)) and _BOLD.search(text):
         found.add("bold")
     if "|" in text and "---" in text and _TABLE_RULE.search(text):
         found.add("tables")
@@ -99,17 +104,16 @@ def marks(text: str) -> frozenset[str]:
 
 # ── words and sentences ─────────────────────────────────────────────────────────────────────────────────────────────
 
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:'[^\W_]+)?")
+_BY_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+WORD = re.compile(rf"{_BY_SIGN.pattern}|[^\W_]+(?:'[^\W_]+)?")
 _WITH_APOSTROPHE = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
-_END = re.compile(
-    r"[.!?。！？]"
-    + either(
-        r"(?<=[。！？])",
-        r"(?<=[^\s0-9].)[\"')\]”»]*\s+",
-        # A full stop after one or two digits ends no sentence: `1. Tea`, `15. Mai`.
-        r"(?<=\S[0-9][0-9].)\s+(?!Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)(?=[A-Z])",
-    )
+_ENDS = (
+    r"(?<=[^\s0-9].)[\"')\]”»]*\s+",
+    # A full stop after one or two digits ends no sentence: `1. Tea`, `15. Mai`.
+    r"(?<=\S[0-9][0-9].)\s+(?!Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)(?=[A-Z])",
 )
+_END = re.compile("[.!?。！？]" + either("(?<=[。！？])", *_ENDS))
+_ASCII_END = re.compile("[.!?]" + either(*_ENDS))  # the same in half the time, for a text of ASCII
 _LIST_MARK = re.compile(r"[^\S\n]*[0-9]{1,3}[.)](?=\s)")
 _FIRST_WORD = re.compile(r"[-*#>•\d.)\s]{0,8}([A-Z\u00c0-\u00de][\w'-]{2,40})")
 _DIGIT = re.compile("[0-9]")
@@ -122,7 +126,8 @@ def words(text: str) -> list[str]:
     text = text.lower()
     if text.isascii():
         return _WITH_APOSTROPHE.findall(text) if "'" in text else alphanumerics(text)
-    return WORD.findall(text.replace("’", "'"))
+    text = text.replace("’", "'")
+    return WORD.findall(text) if "'" in text or _BY_SIGN.search(text) else alphanumerics(text)
 
 
 def alike(one: frozenset[str], other: frozenset[str]) -> float:
@@ -131,20 +136,17 @@ def alike(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 class Sentence:
-    """A sentence or line, read in the ways that detectors need; each way at most once."""
+    """A sentence or line, read in the ways that detectors need; each way at most once.
+
+    What all of them need is worked out at once: its `words`, the `word_set` of them, and `plain`, the text in one spelling of digits and
+    marks without the mark of a numbered list.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-
-    @once
-    def words(self) -> list[str]:
-        """See `words`."""
-        return words(self.text)
-
-    @once
-    def word_set(self) -> frozenset[str]:
-        """The same, each once."""
-        return frozenset(self.words)
+        self.words = words(text)
+        self.word_set = frozenset(self.words)
+        self.plain = plain(_LIST_MARK.sub("", text, count=1) if _LIST_MARK.match(text) else text)
 
     @once
     def stems(self) -> frozenset[str]:
@@ -168,43 +170,38 @@ class Sentence:
         return found[1] if found else ""
 
     @once
-    def plain(self) -> str:
-        """Without the mark of a numbered list, in one spelling of digits and marks."""
-        return plain(_LIST_MARK.sub("", self.text, count=1) if _LIST_MARK.match(self.text) else self.text)
-
-    @once
     def figures(self) -> tuple[Statement, ...]:
         """Its dates and numbers."""
-        return tuple(dates_and_numbers(self.plain)) if _DIGIT.search(self.plain) else ()
+        return tuple(dates_and_numbers(self.plain))
 
     @once
-    def quotes(self) -> tuple[Statement, ...]:
-        """What it quotes, and mail addresses."""
-        return tuple(quotes_in(self.plain)) if '"' in self.plain or "@" in self.plain or not self.plain.isascii() else ()
-
-    @once
-    def names(self) -> tuple[Statement, ...]:
-        """The names in it."""
-        return tuple(names_in(self.plain)) if CAPITAL_INSIDE.search(self.plain) else ()
-
-    @once
-    def statements(self) -> tuple[Statement, ...]:
-        """All of these."""
-        return (*self.figures, *self.quotes, *self.names)
+    def worded(self) -> tuple[Statement, ...]:
+        """What it quotes, mail addresses, and then the names in it."""
+        quotes = quotes_in(self.plain)
+        return (*quotes, *names_in(self.plain)) if CAPITAL_INSIDE.search(self.plain) else tuple(quotes)
 
 
 @lru_cache(maxsize=16)
 def sentences(text: str) -> tuple[Sentence, ...]:
     """The sentences and lines of a text that are not blank. Kept for a while: an answer is read by detectors, by checks and as a source."""
-    lines = [line for line in text.split("\n") if line]
+    return tuple(_in_lines(text, [line for line in text.split("\n") if line]))
+
+
+def with_digits(text: str) -> Iterable[Sentence]:
+    """The sentences of all lines that have a digit: of a long context, few."""
+    return _in_lines(text, [line for line in text.split("\n") if _DIGIT.search(line)])
+
+
+def _in_lines(text: str, lines: list[str]) -> Iterable[Sentence]:
+    """The sentences in some of the lines of a text."""
     if len(text) < _KEPT:
-        return tuple(chain.from_iterable(map(_kept_line, lines)))
-    return tuple([sentence for line in lines for sentence in (_kept_line(line) if len(line) < _KEPT else _in_line(line))])
+        return chain.from_iterable(map(_kept_line, lines))
+    return chain.from_iterable([_kept_line(line) if len(line) < _KEPT else _in_line(line) for line in lines])
 
 
 def _in_line(text: str) -> tuple[Sentence, ...]:
     found, at = [], 0
-    for end in _END.finditer(text):
+    for end in (_ASCII_END if text.isascii() else _END).finditer(text):
         piece = text[at : end.end()].strip()
         at = end.end()
         if piece:

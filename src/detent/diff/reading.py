@@ -25,6 +25,7 @@ from detent.diff.shape import (
     compare_keys,
     find_json,
     frame,
+    has_fence,
     key_paths,
     places,
     strings,
@@ -127,7 +128,7 @@ class Reading(Said):
     @once
     def prose(self) -> str:
         """What is said in words: the strings of the JSON that is the answer, else the text without its code; escapes decoded."""
-        if self.json is not None and (self.whole is not None or FENCE in self.text):
+        if self.json is not None and (self.whole is not None or has_fence(self.text)):
             return "\n".join(strings(self.json.value))
         return prose.without_code(unescape(self.text))
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 from detent.diff import language, prose
+from detent.diff.hedging import KEYS
 from detent.diff.numbers import Statement
 from detent.diff.once import once
 from detent.diff.prose import Sentence
 from detent.diff.statements import SPELLED, Known, spelled
+from detent.diff.vocabulary import NEGATIONS
 
 
 class Said:
@@ -26,14 +31,14 @@ class Said:
         return prose.sentences(self.prose)
 
     @once
-    def sentence_set(self) -> frozenset[Sentence]:
-        """The same, each once."""
-        return frozenset(self.sentences)
+    def sentence_texts(self) -> frozenset[str]:
+        """What they say: two sentences are the same if their texts are, and not only while the same object is kept for both."""
+        return frozenset([sentence.text for sentence in self.sentences])
 
     @once
     def words(self) -> list[str]:
         """The words of the prose, in small letters."""
-        return [word for sentence in self.sentences for word in sentence.words]
+        return list(chain.from_iterable([sentence.words for sentence in self.sentences]))
 
     @once
     def word_set(self) -> frozenset[str]:
@@ -48,23 +53,31 @@ class Said:
     @once
     def initials(self) -> frozenset[str]:
         """The words that begin a sentence with a capital."""
-        return frozenset([sentence.initial for sentence in self.sentences if sentence.initial])
+        return frozenset([sentence.initial for sentence in self.sentences]) - {""}
 
     @once
     def hedges(self) -> tuple[int, int, str]:
         """See `hedging.hedges`."""
-        found = [sentence.hedges for sentence in self.sentences if sentence.hedges[2]]
+        keys = KEYS & self.word_set
+        if not keys:  # one question to all sentences, which spares asking each of them
+            return 0, 0, ""
+        found = [sentence.hedges for sentence in self.sentences if not keys.isdisjoint(sentence.word_set) and sentence.hedges[2]]
         return sum(strong for strong, _, _ in found), sum(weak for _, weak, _ in found), found[0][2] if found else ""
 
     @once
     def negations(self) -> int:
         """How many words deny."""
-        return sum([sentence.negations for sentence in self.sentences])
+        return 0 if NEGATIONS.isdisjoint(self.word_set) else sum([sentence.negations for sentence in self.sentences])
+
+    @once
+    def stating(self) -> list[Sentence]:
+        """The sentences that state something: few of them all."""
+        return [sentence for sentence in self.sentences if sentence.figures or sentence.worded]
 
     @once
     def figures(self) -> list[Statement]:
         """The dates and numbers of the prose; the marks of a numbered list are none."""
-        return [figure for sentence in self.sentences for figure in sentence.figures]
+        return list(chain.from_iterable([sentence.figures for sentence in self.stating]))
 
     @once
     def forms(self) -> frozenset[str]:
@@ -79,13 +92,17 @@ class Said:
     @once
     def worded(self) -> list[Statement]:
         """The quotes and names of the prose."""
-        found = [quote for sentence in self.sentences for quote in sentence.quotes]
-        return found + [name for sentence in self.sentences for name in sentence.names] if self.has_names else found
+        return self.without_false_names(chain.from_iterable([sentence.worded for sentence in self.stating]))
 
     def lacking(self, known: Known) -> list[Statement]:
         """What the text states that does not stand in `known`."""
-        found = [s for sentence in self.sentences for s in known.lacking(sentence)]
-        return found if self.has_names else [s for s in found if s.kind != "name"]
+        return self.without_false_names(chain.from_iterable([known.lacking(sentence) for sentence in self.stating]))
+
+    def without_false_names(self, statements: Iterable[Statement]) -> list[Statement]:
+        """These statements of the text; no names among them where a capital tells none."""
+        found = list(statements)
+        others = [s for s in found if s.kind != "name"]
+        return found if len(others) == len(found) or self.has_names else others  # the cheap question comes first
 
     @once
     def spelled(self) -> dict[str, Statement]:

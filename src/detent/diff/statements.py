@@ -48,9 +48,10 @@ class _Given:
     @once
     def readings(self) -> frozenset[str]:
         """All readings of its dates and numbers, those written as words included."""
-        known = {reading for sentence in prose.sentences(self.text) for found in sentence.figures for reading in also_stated(found)}
-        known.update(reading for word in self.words & _LOOSE for reading in LOOSE_NUMBERS[word])
-        return frozenset(known.union(spelled(self.words & SPELLED)))
+        figures = [found for sentence in prose.with_digits(self.text) for found in sentence.figures]
+        known = frozenset[str]().union(*map(also_stated, figures))
+        loose = [LOOSE_NUMBERS[word] for word in self.words & _LOOSE]
+        return known.union(*loose, spelled(self.words & SPELLED))
 
     @once
     def flat(self) -> str:
@@ -92,7 +93,7 @@ class Known:
         if found is None:
             if len(self._lacking) >= _MOST_KEPT:
                 self._lacking.clear()
-            found = self._lacking[sentence] = tuple([s for s in sentence.statements if not self.says(s)])
+            found = self._lacking[sentence] = tuple([s for s in (*sentence.figures, *sentence.worded) if not self.says(s)])
         return found
 
     def says(self, statement: Statement) -> bool:
