@@ -70,6 +70,8 @@ GROUP = Group(
     log_e=30.0,
     named=True,
     examples=("ex_7", "ex_9"),
+    candidate=15,
+    stable=1,
 )
 
 
@@ -133,8 +135,8 @@ def test_groups_come_with_their_weight_and_two_short_examples() -> None:
     text = told(ShadowBeside(groups=(GROUP,), examples=examples))
     assert "groups of disagreement with the live answer, 1 of 1, what is beyond the noise floor first:" in text
     assert (
-        f"  1. fence_added in requests with `{IN_WORDS}`: 240 pairs, 24.0 % of all compared; of this kind 60 have a second answer of "
-        "stable's, and it did so in 1; beyond the noise floor; first seen 2026-03-01 12:00"
+        f"  1. fence_added in requests with `{IN_WORDS}`: 240 pairs, 24.0 % of all compared; where stable was asked a second time: "
+        "candidate 15 of 60 (25.0 %), stable's second answer 1 of 60 (1.7 %); beyond the noise floor; first seen 2026-03-01 12:00"
     ) in text
     assert '     ex_7\n       stable:    {"a": 1}\n       candidate: ```json {"a": 1} ``` \\x1b[2J\n     ex_9\n' in text, (
         "and nothing kept of ex_9"

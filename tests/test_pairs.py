@@ -11,7 +11,7 @@ import pytest
 
 from detent.evidence.pair_clusters import BANDS, bands_of, cluster_of
 from detent.evidence.pair_fold import BEGINNINGS, WAIT_US, PairFold, Rows
-from detent.evidence.pair_sums import CLASSES, OTHER, SLOTS, Compared, Sums, compared_by, evidence_of, trusted
+from detent.evidence.pair_sums import CLASSES, OTHER, SLOTS, Compared, begun, compared_by, evidence_of, trusted
 from detent.evidence.pairs import covered, harm_of
 from detent.terms import ClassTally, Coverage, FieldEvidence, Pair, PairJudgement, ShadowEvidence, ShadowStage
 
@@ -34,7 +34,7 @@ def shaped(language: str = "en", tools: str = "none") -> dict[str, str]:
 
 
 def folded(*pairs: Pair, fields: tuple[Compared, ...] = FIELDS) -> PairFold:
-    fold = PairFold(Rows(Sums(fields, 0.05)))
+    fold = PairFold(Rows(begun(fields, 0.05)))
     for one in pairs:
         fold.pair(one)
     return fold
@@ -176,7 +176,7 @@ def turn(n: int, number: int, **how: Any) -> Pair:
 
 
 def test_a_conversation_is_compared_up_to_the_first_turn_at_which_the_versions_went_apart() -> None:
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     turns = [turn(0, 0), turn(1, 1, diverges=True), turn(2, 2), turn(3, 3), turn(4, 1), turn(5, 0)]
     assert [fold.pair(one) for one in turns] == [GOOD, GOOD, APART, APART, GOOD, GOOD]
     found = evidence(fold)
@@ -185,7 +185,7 @@ def test_a_conversation_is_compared_up_to_the_first_turn_at_which_the_versions_w
 
 def test_a_turn_that_comes_before_the_one_that_it_follows_waits_for_it() -> None:
     """Copies of turn 0 were answered after those of turn 1: nothing of the conversation is lost."""
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     early = turn(1, 1, dimensions=shaped("de"))
     assert fold.pair(early) == WAITS
     assert (evidence(fold).pairs, evidence(fold).not_comparable, evidence(fold).coverage) == (0, 0, ()), "it counts for nothing yet"
@@ -196,7 +196,7 @@ def test_a_turn_that_comes_before_the_one_that_it_follows_waits_for_it() -> None
 
 
 def test_a_turn_whose_predecessor_never_comes_waits_a_minute_of_the_pairs_own_time() -> None:
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     waiting = turn(1, 2, at_us=DAY, dimensions=shaped("de"))
     assert [fold.pair(one) for one in (turn(0, 0, at_us=DAY), waiting)] == [GOOD, WAITS]
     fold.pair(pair(7, at_us=DAY + WAIT_US - 1, note="of any conversation, scored or not"))
@@ -210,7 +210,7 @@ def test_a_turn_whose_predecessor_never_comes_waits_a_minute_of_the_pairs_own_ti
 
 
 def test_a_turn_that_could_not_be_scored_was_not_compared() -> None:
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     turns = [turn(0, 0), turn(1, 1, note="the mirrored call failed"), pair(9, at_us=WAIT_US), turn(2, 2)]
     assert [fold.pair(one) for one in turns] == [GOOD, "unscored", GOOD, LEFT]
     assert (evidence(fold).unscored, evidence(fold).not_comparable) == (1, 1)
@@ -218,7 +218,7 @@ def test_a_turn_that_could_not_be_scored_was_not_compared() -> None:
 
 def test_conversations_begin_with_the_examples_that_a_prompt_carries() -> None:
     """Every request of a template has two answers in its history: after twenty conversations these are its examples."""
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     told = [fold.pair(triple(n, conversation=f"c{n}", turn=2, dimensions={"template": "t1"})) for n in range(BEGINNINGS + 3)]
     assert told == [WAITS] * (BEGINNINGS - 1) + [GOOD] * 4
     assert fold.pair(triple(0, conversation="c0", turn=2, dimensions={"template": "t1"})) == GOOD, "which those that waited profit from"
@@ -310,7 +310,7 @@ def test_a_conversation_that_first_met_a_class_where_it_could_not_be_compared_ma
 
 def test_a_conversation_that_begins_again_is_another_one_with_the_same_first_words() -> None:
     """A user who always begins with "Hi": that one chat went apart says nothing of the next one."""
-    fold = PairFold(Rows(Sums(FIELDS, 0.05)))
+    fold = PairFold(Rows(begun(FIELDS, 0.05)))
     chat = [turn(0, 0, dimensions=shaped()), turn(1, 1, diverges=True, dimensions=shaped()), turn(2, 2, dimensions=shaped())]
     assert [fold.pair(one) for one in chat] == [GOOD, GOOD, APART]
     assert [fold.pair(one) for one in (turn(3, 0, dimensions=shaped()), turn(4, 1), turn(5, 2))] == [GOOD] * 3

@@ -74,7 +74,7 @@ def test_the_simulated_bets_are_the_ones_that_decide(bench: Any, rng: np.random.
     pairs = 2_500
     look = pairs // bench.LOOK - 1
     found = bench.folded(drawn, 0, pairs)
-    of_fields = {one.field: log_e_field(one) for one in found.fields}
+    of_fields = {one.field: log_e_field(one, former=False) for one in found.fields}
     assert [of_fields[name] for name in bench.NAMES] == pytest.approx([log_e[k, 0, look] for k in range(bench.FIELDS)])
     harm = harm_of(found)
     assert harm.log_e == pytest.approx(bench.log_e_harm(drawn, log_e)[0, look])

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from detent.evidence.pair_fold import WAIT_US, PairFold, Rows
-from detent.evidence.pair_sums import Sums, compared_by, evidence_of
+from detent.evidence.pair_sums import begun, compared_by, evidence_of
 from detent.store import Store, open_store
 from detent.store.shadowing import _NAMED, put_pairs
 from detent.terms import ClassTally, Coverage, DayOfPairs, Pair, PairJudgement, Phase, Plan, Rollout, ShadowEvidence, ShadowStage, Version
@@ -78,7 +78,7 @@ def traffic(n: int, seed: int = 3) -> list[Pair]:
 
 def in_memory(pairs: list[Pair]) -> ShadowEvidence:
     """The same pairs folded without a store, those that wait again and again."""
-    fold = PairFold(Rows(Sums(compared_by(ROLLOUT.plan.shadow, CHECKS, _NAMED), ROLLOUT.plan.alpha)))
+    fold = PairFold(Rows(begun(compared_by(ROLLOUT.plan.shadow, CHECKS, _NAMED), ROLLOUT.plan.alpha)))
     while (left := [one for one in pairs if fold.pair(one) == "waits"]) != pairs:
         pairs = left
     return evidence_of(fold.rows.sums, list(fold.rows.fields.values()))
@@ -168,6 +168,20 @@ def test_a_folder_that_is_killed_has_counted_what_it_marked_and_nothing_else(sto
     assert found == in_memory(pairs[:folded])
     assert store.state.fold_pairs(ROLLOUT, CHECKS) == 120 - folded
     assert store.state.shadow_evidence(ROLLOUT) == in_memory(pairs)
+
+
+def test_a_fold_of_a_long_backlog_stops_when_its_time_is_over_and_the_next_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detent.store.shadowing.AT_ONCE", 10)
+    pairs = traffic(100)
+    store.state.add_pairs(pairs)
+    time_left = iter([True, True, False])
+    assert 0 < store.state.fold_pairs(ROLLOUT, CHECKS, lambda: next(time_left)) <= 30
+    while store.state.fold_pairs(ROLLOUT, CHECKS, lambda: False):
+        pass
+    assert store.state.shadow_evidence(ROLLOUT) == in_memory(pairs)
+    early = [replace(pair(1_000 + n), conversation=f"talk {n}", turn=3) for n in range(15)]
+    store.state.add_pairs([*early, pair(2_000)])
+    assert store.state.fold_pairs(ROLLOUT, CHECKS, lambda: False) == 1, "behind more turns that wait than are looked at together"
 
 
 def test_two_that_fold_at_once_count_every_pair_once(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +274,7 @@ def test_groups_of_disagreement_are_ranked_by_the_traffic_that_they_are(store: S
     first, second = store.state.shadow_groups("ro_1")
     assert (first.field, first.input_class) == (fact, "none · none · en · to 256")
     assert (first.pairs, first.second, first.seconds, first.share, first.named) == (50, 25, 25, 0.5, False)
+    assert (first.candidate, first.stable) == (25, 25), "within this kind, where stable was asked a second time"
     assert (second.field, second.input_class) == (schema, "none · none · de · to 256")
     assert (second.pairs, second.second, second.seconds, second.share, second.named) == (30, 0, 30, 0.3, True)
     assert (second.examples, second.first_us) == (("ex_0029", "ex_0028"), DAY)
@@ -314,6 +329,14 @@ def test_what_the_judge_says_counts_once(store: Store) -> None:
     )
     store.state.add_pair_judgements(ROLLOUT, [], blocks=False)
     assert not next(one for one in store.state.shadow_evidence(ROLLOUT).fields if one.field == "judge").harms
+
+
+def test_what_the_judge_could_not_be_shown_it_has_not_judged_and_is_not_asked_again(store: Store) -> None:
+    store.state.add_pairs([pair(n, second_failed=()) for n in range(2)])
+    store.state.fold_pairs(ROLLOUT, CHECKS)
+    store.state.add_pair_judgements(ROLLOUT, [said(0, "abstained", None, unread=True), said(1, "abstained")], blocks=True)
+    assert store.state.pairs_to_judge("ro_1", 10) == []
+    assert store.state.shadow_evidence(ROLLOUT).judged == 1
 
 
 def test_a_judge_before_the_first_pair_says_nothing(store: Store) -> None:

@@ -60,16 +60,20 @@ class Grader:
     def _rollout(self, rollout: Rollout, route: Route, own: Mapping[str, checks.Rule]) -> int:
         state, journal = self._store.state, self._store.journal
         graded, until = 0, self._clock() + MOST_S
+
+        def going() -> bool:
+            return self._clock() < until
+
         while found := journal.ungraded_pairs(rollout.id, limit=PAIRS_AT_ONCE):
             # The first turn of a conversation before the second, where both are here: that one is only compared after it.
             found.sort(key=lambda pair: (pair.asked_us, pair.exchange))
             state.add_pairs([self._grade(route, pair, own) for pair in found])
             journal.mark_graded(rollout.id, [pair.exchange for pair in found])
             graded += len(found)
-            state.fold_pairs(rollout, checks_of(route))
-            if self._clock() >= until:
+            state.fold_pairs(rollout, checks_of(route), going)
+            if not going():
                 return graded
-        state.fold_pairs(rollout, checks_of(route))
+        state.fold_pairs(rollout, checks_of(route), going)
         if self._clock() >= self._unkept_at.get(rollout.id, 0.0):
             journal.pass_over_unkept(rollout.id)
             self._unkept_at[rollout.id] = self._clock() + UNKEPT_EVERY_S

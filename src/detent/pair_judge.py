@@ -187,9 +187,8 @@ class PairJudge:
             one = triple(self._rollout, recorded[name]) if name in recorded else None
             if one is None:
                 at_us = micros(self._now())
-                nothing.append(
-                    PairJudgement(rollout=self._rollout.id, exchange=name, at_us=at_us, candidate="abstained", second="abstained", usd=0.0)
-                )
+                kept = PairJudgement(rollout=self._rollout.id, exchange=name, at_us=at_us, candidate="abstained", usd=0.0, unread=True)
+                nothing.append(kept)
             elif self._limit is not None and self._worst(one).usd > self._limit:
                 self._too_dear.add(name)
             else:

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from detent.evidence.pair_clusters import CLUSTERS, bands_of, cluster_of
-from detent.evidence.pair_sums import ANY_CHANGE, CHANGE, CLASSES, JUDGE, OTHER, SLOTS, FieldSums, Met, Sums, Template
+from detent.evidence.pair_sums import ANY_CHANGE, CHANGE, CLASSES, JUDGE, OTHER, SLOTS, SOON, FieldSums, Met, Sums, Template
 from detent.terms import DIMENSIONS, Pair, PairJudgement
 
 CLASS = "class"
@@ -106,6 +106,7 @@ class PairFold:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._compared = {one.field for one in rows.sums.compared}
+        self._began: set[str] = set()
 
     def pair(self, pair: Pair) -> Fate:
         """Fold one pair, unless it must wait for the turn before it."""
@@ -126,16 +127,23 @@ class PairFold:
         label = self._label(pair)
         self._absolute(pair, label)
         self._relative(pair, label)
+        self._place_late()
         return fate
 
     def judged(self, pair: Pair, said: PairJudgement, *, comparable: bool) -> None:
-        """Fold what the judge said of a pair's answers; where it abstained on either, or the pair is not comparable, there is no pair."""
+        """Fold what the judge said of a pair's answers; where it abstained on either, or the pair is not comparable, there is no pair.
+
+        What it could not be shown it has not judged.
+        """
+        if said.unread:
+            return
         sums = self.rows.sums
         sums.judged += 1
         sums.planted += said.planted is not None
         sums.moved += said.planted == "moved"
         if comparable and said.second is not None and "abstained" not in (said.candidate, said.second):
             self._count(pair, JUDGE, self._label(pair), said.candidate == "worse", said.second == "worse")
+            self._place_late()
 
     # ── which pairs are comparable ──
 
@@ -223,6 +231,9 @@ class PairFold:
             self._differs(pair, name, label)
         if only or other_only:
             self._bet(name, label)
+            whole = self._row(name, "")
+            if whole.candidate_only + whole.stable_only == 1:
+                self._began.add(name)
 
     def _differs(self, pair: Pair, name: str, label: str) -> None:
         for row in (self._row(name, ""), self._row(name, label)):
@@ -236,6 +247,17 @@ class PairFold:
         if row.slot is None and label != OTHER and slots.get(name, 0) < SLOTS:
             row.slot = slots.get(name, 0)
             slots[name] = row.slot + 1
+
+    def _place_late(self) -> None:
+        """Give fields that began to differ in this pair, late, their places: in the plan's order, so that no place tells whose they are."""
+        late = self.rows.sums.late
+        if late is not None:
+            late += [one.field for one in self.rows.sums.compared if one.harms and one.field in self._began and self._is_late(one.field)]
+        self._began.clear()
+
+    def _is_late(self, name: str) -> bool:
+        looked_at = self.rows.sums.seconds if name.startswith(CHANGE) else self._row(name, "").pairs
+        return looked_at > SOON
 
     def _row(self, name: str, label: str) -> FieldSums:
         return self.rows.fields.setdefault((name, label), FieldSums(name, label))

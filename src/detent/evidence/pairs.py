@@ -7,21 +7,25 @@ heard to the end. Simulated with stable = candidate, where 10 % of answers fail 
 answer rejects 82 % of shadows within 1,000 pairs, and this one .8 %.
 
     field   E = ALL E(all input classes) + (1 - ALL) mean of SLOTS bets, each on the pairs of one class
-    harm    E = 1/2 E(any absolute field) + 1/2 mean of the E of fields that harm
+    harm    E = ANY_CHECK E(any absolute field) + the rest x ((1 - LATE) mean E of fields that harm + LATE E of those that began late)
 
-Both are means with weights that are fixed beforehand, and so e-values under any dependence (Vovk & Wang 2021). A slot goes to a class when
-the first pair of it differs: which of its answers differs is still a fair coin then, so that the choice of classes wins nothing. A slot
-that no class has stands at 1.
+Both are means with weights that are fixed beforehand, or at least before the first bet that they weigh, and so e-values under any
+dependence (Vovk & Wang 2021; `pair_bets` says more). A slot goes to a class when the first pair of it differs: which of its answers differs
+is still a fair coin then, so that the choice of classes wins nothing. A slot that no class has stands at 1.
+
+A rollout whose shadow an older Detent began (`ShadowEvidence.late` is None) is decided by that one's rule to its end, and its stored
+decisions recompute: a half is on any absolute field, a half evenly on all that harm, and a bet's odds are those of a canary.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from detent.evidence.pair_bets import ANY_CHECK, LATE, late_share, log_e_pairs
 from detent.evidence.pair_sums import JUDGE, SLOTS
 from detent.stats.sequential import log_e_paired
 from detent.stats.unseen import Unseen, unseen
@@ -75,11 +79,11 @@ def harm_of(found: ShadowEvidence) -> Harm:
 
     A judge that only informs keeps its share of the stake, and wins nothing with it.
     """
-    log_any = log_e_paired(found.candidate_only, found.stable_only)
+    former = is_former(found)
+    log_any = _bet(found.candidate_only, found.stable_only, former)
     staked = [one for one in found.fields if one.harms or one.field == JUDGE]
-    each = [log_e_field(one) if one.harms else min(0.0, log_e_field(one)) for one in staked]
-    mean = _mixed([(value, 1.0 / len(each)) for value in each]) if each else 0.0
-    log_e = _mixed([(log_any, 0.5), (mean, 0.5)])
+    each = [log_e_field(one, former=former) if one.harms else min(0.0, log_e_field(one, former=former)) for one in staked]
+    log_e = _staked(found, log_any, {one.field: value for one, value in zip(staked, each, strict=True)})
     any_field = Harm(
         log_e=log_e, log_e_field=log_any, candidate_only=found.candidate_only, stable_only=found.stable_only, pairs=found.seconds
     )
@@ -88,7 +92,7 @@ def harm_of(found: ShadowEvidence) -> Harm:
     value, loudest = max(harming, key=lambda both: both[0], default=(0.0, None))
     if loudest is None or not (loudest.tallies and value > 0.0):
         return any_field
-    where = _clearest(loudest)
+    where = _clearest(loudest, former)
     return Harm(
         log_e=log_e,
         field=loudest.field,
@@ -100,15 +104,25 @@ def harm_of(found: ShadowEvidence) -> Harm:
     )
 
 
+def _staked(found: ShadowEvidence, log_any: float, each: Mapping[str, float]) -> float:
+    """ln E of the whole stake, from that of any absolute field and that of each field that has a part of it."""
+    mean = _mixed([(value, 1.0 / len(each)) for value in each.values()]) if each else 0.0
+    if found.late is None:
+        return _mixed([(log_any, 0.5), (mean, 0.5)])
+    claimed = [(each.get(name, 0.0), late_share(k)) for k, name in enumerate(found.late)]
+    late = _mixed([*claimed, (0.0, 1.0 / (len(claimed) + 1))])  # what is left: the shares' series telescopes
+    return _mixed([(log_any, ANY_CHECK), (mean, (1.0 - ANY_CHECK) * (1.0 - LATE)), (late, (1.0 - ANY_CHECK) * LATE)])
+
+
 def named_of(found: ShadowEvidence, alpha: float) -> tuple[Named, ...]:
     """Changes that do not harm and are beyond the noise floor, the clearest first: at most `alpha` of shadows name any by mistake."""
     told = [one for one in found.fields if not one.harms and one.field != JUDGE]
     limit = math.log(len(told) / alpha) if told else math.inf
-    named = []
+    named, former = [], is_former(found)
     for one in told:
-        value = log_e_field(one)
+        value = log_e_field(one, former=former)
         if value >= limit:
-            where = _clearest(one)
+            where = _clearest(one, former)
             named.append(
                 Named(
                     field=one.field,
@@ -122,11 +136,20 @@ def named_of(found: ShadowEvidence, alpha: float) -> tuple[Named, ...]:
     return tuple(sorted(named, key=lambda one: (-one.log_e, one.field)))
 
 
-def log_e_field(one: FieldEvidence) -> float:
-    """ln E of one field. 0 where nothing differed."""
+def is_former(found: ShadowEvidence) -> bool:
+    """Whether an older Detent began this shadow, by whose rule it is decided."""
+    return found.late is None
+
+
+def _bet(candidate_only: int, stable_only: int, former: bool) -> float:
+    return log_e_paired(candidate_only, stable_only) if former else log_e_pairs(candidate_only, stable_only)
+
+
+def log_e_field(one: FieldEvidence, *, former: bool) -> float:
+    """ln E of one field, by the former rule or by this one. 0 where nothing differed."""
     if not one.tallies:
         return 0.0
-    whole, *apart = (log_e_paired(tally.candidate_only, tally.stable_only) for tally in one.tallies)
+    whole, *apart = (_bet(tally.candidate_only, tally.stable_only, former) for tally in one.tallies)
     each = (1.0 - ALL) / SLOTS
     free = [(0.0, each * (SLOTS - len(apart)))] if len(apart) < SLOTS else []
     return _mixed([(whole, ALL), *((value, each) for value in apart), *free])
@@ -145,7 +168,7 @@ ANY = "any"
 """In the place of a dimension that has nothing to do with it."""
 
 
-def _clearest(one: FieldEvidence) -> ClassTally:
+def _clearest(one: FieldEvidence, former: bool) -> ClassTally:
     """Where to look, for telling only: the class that holds most of the excess, else what the classes that do have in common, else the
     tally that adds most to the field's E.
     """
@@ -157,7 +180,7 @@ def _clearest(one: FieldEvidence) -> ClassTally:
     if common is not None:
         return common
     stakes = [(whole, math.log(ALL)), *((other, math.log((1.0 - ALL) / SLOTS)) for other in others)]
-    return max(stakes, key=lambda both: log_e_paired(both[0].candidate_only, both[0].stable_only) + both[1])[0]
+    return max(stakes, key=lambda both: _bet(both[0].candidate_only, both[0].stable_only, former) + both[1])[0]
 
 
 def _in_common(whole: ClassTally, others: Sequence[ClassTally]) -> ClassTally | None:
@@ -204,6 +227,8 @@ class Counted(Protocol):
 
     field: str
     input_class: str
+    candidate: int
+    stable: int
     candidate_only: int
     stable_only: int
     differs: int
@@ -212,12 +237,12 @@ class Counted(Protocol):
     slot: int | None
 
 
-def group_of(row: Counted, *, pairs: int, seconds: int, fields: int, alpha: float, examples: Sequence[str]) -> Group:
+def group_of(row: Counted, *, pairs: int, seconds: int, fields: int, alpha: float, examples: Sequence[str], former: bool = False) -> Group:
     """One class of disagreement. `pairs` were compared in all, `seconds` of them in this class with a second answer, by so many `fields`.
 
     Named where its own bet reaches fields x SLOTS / alpha: of all groups of a shadow at most `alpha` of shadows name any by mistake.
     """
-    log_e = log_e_paired(row.candidate_only, row.stable_only) if row.slot is not None else 0.0
+    log_e = _bet(row.candidate_only, row.stable_only, former) if row.slot is not None else 0.0
     return Group(
         field=row.field,
         input_class=row.input_class,
@@ -229,4 +254,6 @@ def group_of(row: Counted, *, pairs: int, seconds: int, fields: int, alpha: floa
         log_e=log_e,
         named=log_e >= math.log(max(fields, 1) * SLOTS / alpha),
         examples=tuple(examples),
+        candidate=row.candidate,
+        stable=row.stable,
     )

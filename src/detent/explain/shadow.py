@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from detent.catalog import price
-from detent.evidence.pairs import ANY, BETWEEN, harm_of, log_e_field, named_of
+from detent.evidence.pairs import ANY, BETWEEN, harm_of, is_former, log_e_field, named_of
 from detent.evidence.verdict import counted
 from detent.explain.timings import Timing, describe_timing
 from detent.explain.wording import ago
@@ -181,7 +181,7 @@ def _differences(rollout: Rollout, found: ShadowEvidence) -> list[str]:
     if harm.log_e_field >= math.log(1 / alpha):
         lines.append(f"  {describe_harm(harm)}; alone: E = {describe_e(harm.log_e_field)}")
     seen = sorted((of for of in found.fields if of.candidate or of.stable), key=_excess, reverse=True)
-    lines += [f"  {_describe_field(of)}" for of in seen]
+    lines += [f"  {_describe_field(of, former=is_former(found))}" for of in seen]
     return lines + [f"beyond the noise floor: {describe_named(one)}; E = {describe_e(one.log_e)}" for one in named_of(found, alpha)]
 
 
@@ -189,13 +189,15 @@ def _excess(of: FieldEvidence) -> float:
     return (of.candidate - of.stable) / of.pairs if of.pairs else 0.0
 
 
-def _describe_field(of: FieldEvidence) -> str:
+def _describe_field(of: FieldEvidence, *, former: bool) -> str:
     harms = "" if of.harms else "; told only"
     return (
-        f"{describe_field(of.field)}: candidate {describe_rate(of.candidate, of.pairs)}, stable's second answer "
-        f"{describe_rate(of.stable, of.pairs)}; "
-        f"E = {describe_e(log_e_field(of))}{harms}"
+        f"{describe_field(of.field)}: {_rates(of.candidate, of.stable, of.pairs)}; E = {describe_e(log_e_field(of, former=former))}{harms}"
     )
+
+
+def _rates(candidate: int, stable: int, pairs: int) -> str:
+    return f"candidate {describe_rate(candidate, pairs)}, stable's second answer {describe_rate(stable, pairs)}"
 
 
 def beyond_first(rollout: Rollout, found: ShadowEvidence, groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -234,7 +236,7 @@ def _groups(rollout: Rollout, found: ShadowEvidence, beside: ShadowBeside) -> li
         return ["groups of disagreement: none"]
     lines = [f"groups of disagreement with the live answer, {len(shown)} of {len(beside.groups)}, what is beyond the noise floor first:"]
     for n, group in enumerate(shown, 1):
-        again = f"; of this kind {group.seconds} have a second answer of stable's, and it did so in {group.second}" if group.seconds else ""
+        again = f"; where stable was asked a second time: {_rates(group.candidate, group.stable, group.seconds)}" if group.seconds else ""
         named = "; beyond the noise floor" if _beyond(rollout, found, group) else ""
         since = datetime.fromtimestamp(group.first_us / 1e6, UTC)
         lines.append(

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import count
 
 from detent.terms import Past, ShadowStage, show_duration
 
 LEAST_PAST = 30
 """Units on record below which nothing is said."""
 
-NEEDED = 16
-"""Pairs that only the candidate's answer stands out in, to find a change that stable never makes (simulated; `how-to/shadow.md`)."""
+
+def pairs_needed(alpha: float) -> int:
+    """Pairs that only the candidate's answer stands out in, to reject it for a harm that stable never does and that is rare enough to begin
+    late: by what the first such field stakes whatever the number of fields (`evidence.pair_bets`).
+    """
+    from detent.evidence.pair_bets import ANY_CHECK, LATE, late_share, log_e_pairs  # numpy: most callers never need it
+
+    stake = (1.0 - ANY_CHECK) * LATE * late_share(0)
+    return next(n for n in count(1) if 1.0 - stake + stake * math.exp(log_e_pairs(n, 0)) >= 1.0 / alpha)
+
 
 RARE = 0.01
 """Of a harm in this share of the requests a plan is told when it would miss it."""
@@ -27,7 +37,7 @@ class Sight:
     finds_from: float | None
 
 
-def sight_of(stage: ShadowStage, past: Past) -> Sight | None:
+def sight_of(stage: ShadowStage, past: Past, alpha: float) -> Sight | None:
     """What the shadow will see if requests come as in `past` and its budgets stop none of them; None: too little is on record to say."""
     if past.units < LEAST_PAST or not past.legs or not past.units_per_hour > 0.0:
         return None
@@ -36,32 +46,32 @@ def sight_of(stage: ShadowStage, past: Past) -> Sight | None:
     if stage.per_second is not None:
         mirrored = min(mirrored, stage.per_second)
     pairs = mirrored * stage.at_least
-    return Sight(pairs=pairs, seconds=pairs * stage.second, finds_from=_found_from(pairs * stage.second))
+    return Sight(pairs=pairs, seconds=pairs * stage.second, finds_from=_found_from(pairs * stage.second, pairs_needed(alpha)))
 
 
-def _found_from(seconds: float) -> float | None:
-    return NEEDED / seconds if seconds >= NEEDED else None
+def _found_from(seconds: float, needed: int) -> float | None:
+    return needed / seconds if seconds >= needed else None
 
 
-def seeing(stage: ShadowStage, past: Past) -> tuple[str, ...]:
+def seeing(stage: ShadowStage, past: Past, alpha: float) -> tuple[str, ...]:
     """The same in lines under a proposal; and a warning where the plan may end with too few pairs to find a harm that is rare."""
-    at_least = show_duration(stage.at_least)
-    sight = sight_of(stage, past)
+    at_least, needed = show_duration(stage.at_least), pairs_needed(alpha)
+    sight = sight_of(stage, past, alpha)
     if sight is None:
         said = f"shadow: too little traffic is on record to say what {at_least} of it would find (`{past.units}` units, of {LEAST_PAST})"
     else:
         about = f"shadow: about {_round(sight.pairs)} pairs in {at_least} at this traffic, {_round(sight.seconds)} with a second answer"
         if sight.finds_from is None:
-            said = f"{about}: too few to find any change; {NEEDED} that show it are needed"
+            said = f"{about}: too few to find any change; {needed} that show it are needed"
         else:
             said = f"{about}: finds a change that stable never makes from {_percent(sight.finds_from)} of requests on"
         said += ", if its budgets last"
     expected = RARE * stage.pairs * stage.second
-    if expected >= NEEDED:
+    if expected >= needed:
         return (said,)
     beware = (
         f"BEWARE: `pairs` x `second` of the plan are {_round(stage.pairs * stage.second)} second answers: a shadow with no more of them "
-        f"would miss a harm in {_percent(RARE)} of requests, which takes {_round(NEEDED / RARE)}"
+        f"would miss a harm in {_percent(RARE)} of requests, which takes {_round(needed / RARE)}"
     )
     return said, beware
 

@@ -7,7 +7,7 @@ counts twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from detent.diff import BENIGN, CHANGES
 from detent.evidence.pair_clusters import bands_of
 from detent.evidence.pair_fold import CLUSTER, DAY_US, Conversation, Day, PairFold, Rows, Seen, values_of
-from detent.evidence.pair_sums import ANY_CHANGE, CHANGE, OTHER, FieldSums, Sums, compared_by, evidence_of, heaviest
+from detent.evidence.pair_sums import ANY_CHANGE, CHANGE, OTHER, FieldSums, Sums, begun, compared_by, evidence_of, heaviest
 from detent.store.alone import take_turns
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.schema import (
@@ -73,10 +73,11 @@ class Shadowing:
             with self._db.write() as c:
                 put_pairs(c, new)
 
-    def fold_pairs(self, rollout: Rollout, route_checks: Sequence[str]) -> int:
+    def fold_pairs(self, rollout: Rollout, route_checks: Sequence[str], going: Callable[[], bool] = lambda: True) -> int:
         """Fold the pairs that wait into the rollout's sums, but for turns that wait for an earlier one; returns how many.
 
         With its first pair it is settled what a rollout is compared by: the plan's harms and these checks, whatever is edited later.
+        `going` is asked after each `AT_ONCE` of them, once any was folded: what it leaves waits for the next call.
         """
         folded, again = 0, True
         while again:
@@ -84,6 +85,8 @@ class Shadowing:
             while (some := self._fold_some(rollout, route_checks, arrived)) is not None:
                 done, left, arrived = some
                 n, waits = n + done, waits + left
+                if folded + n and not going():  # turns that wait must not keep what came after them waiting too
+                    return folded + n
             folded += n
             again = n > 0 < waits  # what waits may follow what was just folded
         return folded
@@ -167,6 +170,7 @@ class Shadowing:
                 fields=len(sums.compared),
                 alpha=sums.alpha,
                 examples=[exchange for _, exchange in row.examples],
+                former=sums.late is None,
             )
             for row in found
         )
@@ -194,7 +198,7 @@ class Shadowing:
                 return None
             found = [_PAIR.decode(row.body) for row in rows]
             compared = compared_by(rollout.plan.shadow, route_checks, _NAMED)
-            mark, sums = _sums(c, rollout.id) or (0, Sums(compared, rollout.plan.alpha))
+            mark, sums = _sums(c, rollout.id) or (0, begun(compared, rollout.plan.alpha))
             loaded = _Loaded(c, rollout.id, sums, found)
             fold = PairFold(loaded.rows)
             fates = [(pair, fold.pair(pair)) for pair in found]

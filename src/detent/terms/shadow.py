@@ -112,7 +112,8 @@ class Pair:
 class PairJudgement:
     """What the judge said of a pair's answers against the live one: the candidate's, and the second one of stable's.
 
-    `planted` is what came of an injection planted into a copy of the live answer, where one was: whether it moved the verdict.
+    `planted` is what came of an injection planted into a copy of the live answer, where one was: whether it moved the verdict. `unread`:
+    there was nothing that the judge could be shown, and it was not asked.
     """
 
     rollout: str
@@ -123,6 +124,7 @@ class PairJudgement:
     planted: Literal["moved", "resisted"] | None = None
     dimensions: dict[str, Judged] = field(default_factory=dict)
     usd: float | None = None
+    unread: bool = False
 
 
 # ── evidence ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,8 +174,8 @@ class Group:
     """A class of disagreement: one field x one input class, how often, and the clearest examples.
 
     `pairs` is of comparable pairs in which the candidate has it and the live answer has not, `second` in how many second answers of stable
-    the same was seen, among `seconds`; `share` the part of
-    the mirrored traffic that it is. `named`: beyond the noise floor, by the class's own bet.
+    the same was seen, among `seconds`: of these `candidate` and `stable` have it at all, the live answer or not, and are rates within this
+    kind of request. `share` is the part of the mirrored traffic that it is. `named`: beyond the noise floor, by the class's own bet.
     """
 
     field: str
@@ -186,6 +188,8 @@ class Group:
     log_e: float
     named: bool
     examples: tuple[str, ...] = ()
+    candidate: int = 0
+    stable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +220,8 @@ class ShadowEvidence:
 
     `not_comparable` came after the first turn at which the two versions went apart, or after one that was not compared: the latter are
     `not_followed`. `seconds` are the pairs with a second answer of stable's. `planted` injections were shown to the judge, of which `moved`
-    moved its verdict.
+    moved its verdict. `late` are harming fields that began to differ only after a while, in that order: they bet a stake that was kept for
+    them. None: a shadow that an older Detent began, which stakes by that one's rule to its end.
     """
 
     pairs: int = 0
@@ -232,3 +237,4 @@ class ShadowEvidence:
     judged: int = 0
     planted: int = 0
     moved: int = 0
+    late: tuple[str, ...] | None = None
