@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,6 @@ from detent.errors import Refused
 from detent.store import open_store
 from detent.terms import Look, Phase, Rollout, Verb
 from detent.view import look_in_s
-from detent.web.control import Control
 from detent.windows import canary_served_s, served_s
 from playbook import PLAN, Playbook
 from records import T0, rollout
@@ -205,21 +203,6 @@ def test_no_word_makes_it_shorter(world: World, canary: Controller, verb: str) -
     with contextlib.suppress(Refused):
         act(world.store, "ro_1", verb, by="ada", why="I am in a hurry", now=world.now + timedelta(days=99))
     assert asked(world, canary) == (Phase.CANARY, 0)
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_the_api_can_only_be_read(world: World, method: str) -> None:
-    sent: list[Any] = []
-
-    async def ask() -> None:
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": method, "path": "/v1/status", "headers": [(b"host", b"127.0.0.1:8701")]}
-        await Control(lambda: world.store, lambda: None)(scope, None, send)  # type: ignore[arg-type, return-value]
-
-    asyncio.run(ask())
-    assert sent[0]["status"] == 405
 
 
 def test_nor_does_ending_it_first(world: World, canary: Controller) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from detent.cli import place
 from detent.cli.command import Command, Option, option
-from detent.errors import Exit, InvalidInput
+from detent.errors import Exit, InvalidInput, Refused
 
 if TYPE_CHECKING:
     from detent.proposals import Proposal
@@ -34,7 +34,7 @@ def plan(arguments: Namespace) -> int:
     powers: dict[str, Power] = {}
     if place.has_store(arguments):
         with closing(place.open_store(arguments)) as store:
-            found = proposed(store, manifest, supersede=arguments.supersede, retry=arguments.retry)
+            found = proposed(store, manifest, supersede=arguments.supersede, retry=arguments.retry, now=place.now())
             found = tuple(
                 _with_power(store, manifest, p, powers, arguments.unproven) if p.kind in ("open", "supersede") else p for p in found
             )
@@ -50,8 +50,11 @@ def plan(arguments: Namespace) -> int:
 
 def _with_power(store: Store, manifest: Manifest, proposal: Proposal, powers: dict[str, Power], unproven: bool) -> Proposal:
     """The proposal with what its rollout could find out at the route's recorded traffic; refused where `apply` would refuse it."""
+    from detent import warm
+    from detent.catalog import price
     from detent.controller import fitted
     from detent.controller.opening import unprovable
+    from detent.controller.way_backs import last_answered
     from detent.fitting import describe_fitting
     from detent.power import lines, power_of
     from detent.proposals import seeing
@@ -59,7 +62,13 @@ def _with_power(store: Store, manifest: Manifest, proposal: Proposal, powers: di
     plan, past = fitted(store, manifest, proposal.route, place.now())
     power = powers[proposal.route] = power_of(proposal.route, plan, past, manifest.metrics)
     fit = describe_fitting(manifest.plans[plan.name].guards, plan.guards)
-    told = replace(proposal, details=(*proposal.details, *([fit] if fit else []), *seeing(plan.shadow, past), *lines(power)))
+    back = manifest.routes[proposal.route].way_back
+    kept = []
+    if back is not None:
+        kept = [warm.keeping(back, price(back, manifest.prices), last_answered(store, proposal.route, back, place.now()))]
+    told = replace(
+        proposal, details=(*proposal.details, *([fit] if fit else []), *seeing(plan.shadow, past, plan.alpha), *lines(power), *kept)
+    )
     refused = None if unproven else unprovable(plan, past, power)
     return told if refused is None else replace(told, kind="refuse", sentence=refused[0], hint=refused[1])
 
@@ -80,13 +89,14 @@ def apply_(arguments: Namespace) -> int:
         if getattr(arguments, flag) and not why:
             raise InvalidInput(f"--{flag} needs a reason", hint='say it with --why "..."; it is kept in the audit log')
     text = place.read_text(arguments)
-    pin_file.read(text, file=arguments.file)  # a broken file must not leave an empty store behind
-    with closing(place.open_store(arguments, create=True)) as store:
+    manifest = pin_file.read(text, file=arguments.file)  # a broken file must not leave an empty store behind
+    with closing(place.open_store(arguments, create=True, anew=place.begins_anew(arguments))) as store:
+        by = _actor(arguments, store, manifest)
         found = apply(
             store,
             text,
             file=arguments.file,
-            by=place.who(arguments),
+            by=by,
             now=place.now(),
             new_id=place.new_rollout_id,
             new_salt=place.new_salt,
@@ -100,6 +110,19 @@ def apply_(arguments: Namespace) -> int:
     else:
         print(as_text(found))
     return Exit.PASS
+
+
+def _actor(arguments: Namespace, store: Store, manifest: Manifest) -> str:
+    """Who applies it, once it is known that they may: one that asks a human yes for less than the file in force takes an approver."""
+    from detent.controller import loosened_by
+
+    lost = loosened_by(store, manifest)
+    try:
+        return place.actor(arguments, store, "apply --loosen" if lost else "apply")
+    except Refused as refused:
+        if not lost:
+            raise
+        raise Refused(f"{refused.message}, since the file asks for fewer approvals: {'; '.join(lost)}", hint=refused.hint) from None
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -122,6 +145,6 @@ COMMANDS: tuple[Command, ...] = (
         says="hand the pin file to the server, which opens a rollout for each `next`",
         group="pin file",
         run=apply_,
-        options=(SUPERSEDE, RETRY, UNPROVEN, place.BY, place.WHY, *place.PLACE, place.JSON),
+        options=(SUPERSEDE, RETRY, UNPROVEN, place.NEW_STORE, place.BY, place.WHY, *place.PLACE, place.JSON),
     ),
 )

@@ -35,7 +35,7 @@ def bless(arguments: Namespace) -> int:
         frozen = frozen_of(store, route.name)
         refuse_in_mid_run(store, route.name)
         said = _named(frozen, arguments)
-        by = redact_text(place.who(arguments), "none" if route.record.redact == "none" else "secrets")
+        by = redact_text(place.actor(arguments, store, "baseline bless"), "none" if route.record.redact == "none" else "secrets")
         if not said:
             sample = sample_for_review(frozen, arguments.sample)
             if not sys.stdin.isatty():

@@ -49,6 +49,7 @@ def freeze(arguments: Namespace) -> int:
     models: Counter[str] = Counter()
     how: dict[str, Any] = {"limit": limit, "stage": stage, "own": load_checks(manifest)}
     with closing(place.open_store(arguments, create=bool(arguments.source))) as store, bar("freezing") as progress:
+        by = place.actor(arguments, store, "baseline freeze")
         refuse_in_mid_run(store, route.name)
         how["progress"] = progress
         if arguments.source:
@@ -57,9 +58,7 @@ def freeze(arguments: Namespace) -> int:
             frozen = freeze_recorded(store, route, recorded, place.now(), told=models.update, **how)
         else:
             frozen = from_journal(store, route, place.now(), **how)
-        store.state.note(
-            place.who(arguments), f"baseline of {route.name} frozen: {len(frozen.cases)} cases, {frozen.digest[:12]}", place.now()
-        )
+        store.state.note(by, f"baseline of {route.name} frozen: {len(frozen.cases)} cases, {frozen.digest[:12]}", place.now())
     for odd in oddities(frozen, models, route.version):
         print(odd, file=sys.stderr)
     if arguments.json:

@@ -26,7 +26,8 @@ def pin(arguments: Namespace) -> int:
         known = [name for name in routes if name in manifest.routes]
         if not known:
             raise InvalidInput(f"no exchange of a route of {arguments.file}: `{arguments.exchange}`", hint="exchange ids begin with `ex_`")
-        kept = pin_exchange(store, manifest.routes[str(known[0])], arguments.exchange, arguments.why, place.who(arguments), place.now())
+        by = place.actor(arguments, store, "case pin")
+        kept = pin_exchange(store, manifest.routes[str(known[0])], arguments.exchange, arguments.why, by, place.now())
         store.state.note(kept.by, f"pinned {kept.exchange} of {kept.route}: {kept.why}", kept.at)
     said = f"{kept.exchange} is an incident of {kept.route}; `detent baseline freeze {kept.route}` takes it in"
     print(json.dumps({"route": kept.route, "exchange": kept.exchange, "why": kept.why}) if arguments.json else said)
@@ -39,13 +40,14 @@ def unpin(arguments: Namespace) -> int:
 
     _, route = place.route_of(arguments)
     with closing(place.open_store(arguments)) as store:
+        by = place.actor(arguments, store, "case unpin")
         if not store.state.drop_pin(arguments.route, arguments.exchange):
             hint = f"see `detent case list {arguments.route}`"
             raise InvalidInput(f"not pinned on route {arguments.route}: `{arguments.exchange}`", hint=hint)
         said = f"unpinned {arguments.exchange} of {arguments.route}" + (
             f": {redact_text(arguments.why, route.record.redact)}" if arguments.why else ""
         )
-        store.state.note(place.who(arguments), said, place.now())
+        store.state.note(by, said, place.now())
     print(json.dumps({"route": arguments.route, "exchange": arguments.exchange}) if arguments.json else said)
     return Exit.PASS
 

@@ -39,6 +39,7 @@ def calibrate(arguments: Namespace) -> int:
     pairs = _pairs(arguments)
     beside = Path(arguments.file).resolve().parent
     with closing(place.open_store(arguments, create=True)) as store:
+        by = place.actor(arguments, store, "judge calibrate")
 
         async def ask_all() -> tuple[Judge, Found]:
             async with asker(manifest) as ask:
@@ -48,7 +49,7 @@ def calibrate(arguments: Namespace) -> int:
                     return judge, await calibrate_judge(judge, pairs, progress)
 
         judge, found = asyncio.run(ask_all())
-        kept = calibration(found, judge.version, judge.digest, place.who(arguments), place.now())
+        kept = calibration(found, judge.version, judge.digest, by, place.now())
         store.state.put_calibration(kept)
         judge.calibration = kept
     unsaid = ("kappa cannot be said: too few verdicts, or one label only",) if found.agreement is None else ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 import socket
+import sys
 import time
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detent.cli.command import Option, option
-from detent.errors import CouldNotRun, InvalidInput
+from detent.errors import CouldNotRun, InvalidInput, Refused
+from detent.visible import visible
 
 if TYPE_CHECKING:
     from detent.store import Store
@@ -24,6 +27,9 @@ JSON: Option = option("--json", says="print JSON", action="store_true")
 BY: Option = option("--by", says="who says so; by default user@host", metavar="NAME")
 WHY: Option = option("--why", says="the reason, kept in the audit log", default="", metavar="TEXT")
 PLACE: tuple[Option, ...] = (FILE, STORE)
+NEW_STORE: Option = option(
+    "--new-store", says="begin anew where the store is gone: tokens, rollouts, baselines and the audit log are lost", action="store_true"
+)
 ROUTE: Option = option("route", says="the route's name", metavar="ROUTE")
 
 
@@ -64,9 +70,49 @@ def store_url(arguments: Namespace) -> str:
 
 
 def has_store(arguments: Namespace) -> bool:
-    """Whether the store is there; a server's is taken to be."""
+    """Whether the store is there; a server's is taken to be. Raises CouldNotRun for one that is gone."""
+    from detent.store.remains import is_there
+
     file = _store_file(arguments)
-    return file is None or file.exists()
+    if file is None or is_there(file):
+        return True
+    left = left_of_store(arguments)
+    if left is None:
+        return False
+    hint = f"put it back from a copy; on a gateway's host `detent rollback {_named(arguments)} --local` works without it"
+    if left.name != "journal.db":
+        hint += "; if it is kept elsewhere, name it with --store"
+    if hasattr(arguments, "new_store"):
+        hint += "; or begin anew with --new-store: tokens, rollouts, baselines and the audit log are lost then"
+    raise CouldNotRun(f"the store is gone: `{file}`; `{left}` tells that there was one", hint=hint)
+
+
+def left_of_store(arguments: Namespace) -> Path | None:
+    """What tells that there was an embedded store which is gone; None where it is there, where none ever was, and of a server's."""
+    from detent.store.remains import is_there, remains
+
+    file = _store_file(arguments)
+    if file is None or is_there(file):
+        return None
+    try:
+        return remains(file, None if arguments.store else home(arguments))
+    except OSError as error:
+        raise CouldNotRun(f"cannot look into `{file.parent}`: {error.strerror}") from None
+
+
+def begins_anew(arguments: Namespace) -> bool:
+    """Whether a store is to be made in the place of one that is gone, as --new-store asks for; then what is lost is said."""
+    left = left_of_store(arguments) if arguments.new_store else None
+    if left is None:
+        return False
+    lost = "tokens, rollouts, approvals, baselines and the audit log of the former one are lost; `detent audit verify` will tell"
+    print(f"detent: a new store is made: {lost}", file=sys.stderr, flush=True)
+    return True
+
+
+def _named(arguments: Namespace) -> str:
+    """The route that the command names, or a word for it."""
+    return str(getattr(arguments, "route", None) or getattr(arguments, "rollout", None) or "ROUTE")
 
 
 def _store_file(arguments: Namespace) -> Path | None:
@@ -75,16 +121,24 @@ def _store_file(arguments: Namespace) -> Path | None:
     return Path(file.partition("?")[0]) if slashes and kind.startswith("sqlite") else None
 
 
-def open_store(arguments: Namespace, *, create: bool = False) -> Store:
-    """The store. Without `create`, a missing one is an error and not a new, empty one."""
+def open_store(arguments: Namespace, *, create: bool = False, anew: bool = False) -> Store:
+    """The store. Without `create`, a missing one is an error and not a new, empty one; with it one that is gone is an error all the same,
+    unless it is to begin `anew`.
+    """
     from detent import store
 
+    there = anew or has_store(arguments)
     if create and not arguments.store:
         try:
             home(arguments).mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise CouldNotRun(f"cannot make a store in `{home(arguments)}`: {error.strerror}") from None
-    elif not create and not has_store(arguments):
+    elif not create and not there:
+        if not arguments.store and not Path(arguments.file).exists():
+            path = Path(arguments.file)
+            raise InvalidInput(
+                f"no {path.name} here: `{path.resolve()}`", hint="name the pin file: --file PATH, or write one with `detent init`"
+            )
         if arguments.store:
             raise CouldNotRun(
                 f"no store there: `{_store_file(arguments)}`", hint="look for a misspelt --store; `detent apply` makes a new one"
@@ -102,13 +156,66 @@ def _way_to_a_store(arguments: Namespace) -> str:
 
 
 def who(arguments: Namespace) -> str:
-    """The name that goes into the audit log."""
+    """The name that somebody claims; what writes to a store asks `actor`."""
     if getattr(arguments, "by", None):
-        return str(arguments.by)
+        by = str(arguments.by)
+        if by != by.strip() or not by.isprintable():
+            raise InvalidInput(
+                f"not a name: `{visible(by, one_line=True)}`", hint="no blanks at its ends, and nothing that cannot be printed"
+            )
+        return by
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # no entry for this user id, as in many containers
         return f"unknown@{socket.gethostname()}"
+
+
+TOKEN_ENV = "DETENT_TOKEN"  # noqa: S105 the name of a variable
+
+
+def actor(arguments: Namespace, store: Store, verb: str) -> str:
+    """The name by which a command that writes goes into the audit log, once it is known that it may.
+
+    While the store knows no token, that is `who`: a claim. From the first token on it is the name of the token in DETENT_TOKEN, whose role
+    must do for the command (`roles.COMMANDS`). Raises Refused where it does not; nothing falls back to a claim.
+    """
+    from detent import roles
+
+    why = getattr(arguments, "why", None) or ""
+    if len(why) > roles.LONGEST_WHY:
+        raise InvalidInput(
+            f"a reason has {roles.LONGEST_WHY:,} characters at most, and --why has {len(why):,}", hint="link to what is longer"
+        )
+    if not store.state.tokens():
+        return who(arguments)
+    secret = os.environ.get(TOKEN_ENV, "")
+    if not secret:
+        raise Refused(
+            f"this store asks for a token, and none is given: `{TOKEN_ENV}` is not set",
+            hint=f"{TOKEN_ENV}=... detent {verb} ...; approvers make one with `detent token add NAME --role ROLE`"
+            + _without(verb, arguments),
+        )
+    token = store.state.holder(secret)
+    if token is None:
+        raise Refused(
+            f"the token in `{TOKEN_ENV}` is nobody's, or was revoked",
+            hint=f"see who has one with `detent token list`{_without(verb, arguments)}",
+        )
+    try:
+        roles.refuse_unless(token, verb)
+    except Refused as refused:
+        raise Refused(refused.message, hint=f"{refused.hint}{_without(verb, arguments)}") from None
+    said = getattr(arguments, "by", None)
+    if said and said != token.name:
+        raise Refused(
+            f"the token in {TOKEN_ENV} is {token.name}'s, and --by says `{said}`", hint="leave --by out: the token says who it is"
+        )
+    return token.name
+
+
+def _without(verb: str, arguments: Namespace) -> str:
+    """What works without a token, for a hint."""
+    return f"; on a gateway's host, without any: detent rollback {_named(arguments)} --local" if verb == "rollback" else ""
 
 
 def now() -> datetime:

@@ -51,6 +51,7 @@ def run(arguments: Namespace) -> int:
             told = describe_forecast(expected, asked.candidate)
             print(msgspec.json.encode(expected).decode() if arguments.json else "\n".join(told))
             return Exit.PASS
+        place.actor(arguments, store, "baseline run")
         if expected.calls:
             print("\n".join(describe_forecast(expected, asked.candidate)), file=sys.stderr)
         with store.state.alone(f"run {asked.id}") as alone:

@@ -27,6 +27,30 @@ BUSY_S = 10.0
 _TURN_S = 0.002
 _SCHEMA_LOCK = 0x6465_7465_6E74  # PostgreSQL advisory lock: "detent" in ASCII
 
+PATIENCE: Mapping[str, str | int] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""How long a PostgreSQL that cannot be reached is waited for, in seconds (`tcp_user_timeout`: ms). TCP's own patience is a quarter of an
+hour: a gateway cut off for a minute would find out that it no longer is long after everybody else.
+"""
+
+SERVER_PATIENCE: Mapping[str, str] = {
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+"""How long PostgreSQL itself waits for us. Writers take turns at one row: a process that is stopped in the middle of a write, a paused
+machine, a network that is cut there would else hold every write of everybody, a rollback among them, for as long as it lasts.
+"""
+
+_STOPPED, _WAITED = "25P03", "55P03"  # SQLSTATE idle_in_transaction_session_timeout, lock_not_available
+
 Row = Mapping[str, Any]
 
 
@@ -38,17 +62,22 @@ class Database:
         self.url = url
         self.sqlite = url.get_backend_name() == "sqlite"
         try:
-            self.engine = _sqlite_engine(url, durable=durable) if self.sqlite else create_engine(url, pool_pre_ping=True)
+            self.engine = _sqlite_engine(url, durable=durable) if self.sqlite else _postgres_engine(url)
         except ModuleNotFoundError as error:
             raise CouldNotRun(
                 f"no driver for this store: `{error.name}`", hint="install it with `pip install 'detent[postgres]'`"
             ) from error
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A read transaction: one snapshot for all its statements. Raises CouldNotRun for what the database refuses."""
+    def read(self, *, at_leisure: bool = False) -> Iterator[Connection]:
+        """A read transaction: one snapshot for all its statements. Raises CouldNotRun for what the database refuses.
+
+        `at_leisure`: the reader may take its time between two rows, which PostgreSQL else ends after `SERVER_PATIENCE`.
+        """
         engine = self.engine if self.sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with translated(self.url), engine.connect() as connection:
+            if at_leisure and not self.sqlite:
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
 
     @contextmanager
@@ -189,10 +218,37 @@ def translated(url: URL) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is opened
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         said = str(cause).strip().splitlines()[0]
-        raise CouldNotRun(
-            f"the store `{url.render_as_string(hide_password=True)}` refused: {said}",
-            hint="gateways go on serving the flags they know; see whether the database, its disk and its permissions are well",
-        ) from error
+        raise CouldNotRun(f"the store `{url.render_as_string(hide_password=True)}` refused: {said}", hint=_hint(cause)) from error
+
+
+def _hint(cause: BaseException) -> str:
+    state = getattr(cause, "sqlstate", None)
+    if state == _STOPPED:
+        return "this process stood still in the middle of a transaction, of which nothing was stored: run it again"
+    if state == _WAITED:
+        return "nothing was stored: run it again; if it stays, see who holds the lock with `SELECT * FROM pg_stat_activity`"
+    return "gateways go on serving the flags they know; see whether the database, its disk and its permissions are well"
+
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _postgres_engine(url: URL) -> Engine:
+    """What the URL, or the database, says of these for its users goes before."""
+    patience = {name: value for name, value in PATIENCE.items() if name not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, record: object) -> None:
+        with connection.cursor() as cursor:  # not as options of the connection: poolers between refuse those
+            cursor.execute(
+                "SELECT set_config(s.name, o.value, false) FROM pg_settings AS s JOIN unnest(%s::text[], %s::text[]) AS o(name, value)"
+                " ON s.name = o.name WHERE s.source IN ('default', 'configuration file')",
+                (list(SERVER_PATIENCE), list(SERVER_PATIENCE.values())),
+            )
+        connection.commit()
+
+    return engine
 
 
 # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,37 +11,52 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detent.errors import Conflict, InvalidInput, Refused
+from detent.store.alerts import Alerts
 from detent.store.alone import alone
-from detent.store.database import Database, insert_missing, upsert
+from detent.store.approvals import Approvals, used
+from detent.store.audit import Audit, AuditRow, audited
+from detent.store.database import Database, insert_missing
+from detent.store.drills import Drills, drill_ended, drills_known
 from detent.store.findings import Findings
-from detent.store.gateways import FlagWatch, GatewayAck, Gateways
+from detent.store.flag_watch import FlagWatch
+from detent.store.former import Former
+from detent.store.gateways import GatewayAck, Gateways
 from detent.store.ledger import Ledger
-from detent.store.schema import audit, counters, decisions, flags, manifests, meta, rollouts, share_periods, watched
+from detent.store.local_orders import LocalOrders
+from detent.store.probes import Probes
+from detent.store.schema import decisions, flags, manifests, meta, rollouts
 from detent.store.shadowing import Shadowing
+from detent.store.state_rows import (
+    ROLLOUTS,
+    AppliedManifest,
+    Decided,
+    close_periods,
+    decided_of,
+    decision_row,
+    decode,
+    flag_in,
+    flags_in,
+    identity_key_in,
+    manifest_in,
+    next_revision,
+    revision_in,
+    rollout_of,
+    rollout_row,
+    take_revision,
+    write_flag,
+)
 from detent.store.tallies import Tallies
+from detent.store.tokens import Tokens
 from detent.store.watching import Watching
-from detent.terms import Decision, Flag, Rollout, Verb, micros, utc
+from detent.terms import Decision, Flag, Rollout, micros
 
 __all__ = ["AppliedManifest", "AuditRow", "Decided", "FlagWatch", "GatewayAck", "Snapshot", "State"]
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedManifest:
-    """The pin file that was applied last, as it was written, and on whose word."""
-
-    text: str
-    digest: str
-    at: datetime
-    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +69,12 @@ class Snapshot:
     identity_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """One line of the audit log."""
-
-    at: datetime
-    by: str
-    what: str
-    rollout: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision, the evidence it was made from, and the rollout as it was before; None of one that an older Detent stored.
-
-    `unreadable` says why its row cannot be read; what can of it is there all the same.
-    """
-
-    decision: Decision
-    evidence: bytes
-    before: Rollout | None
-    unreadable: str = ""
-
-
-class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
+class State(
+    Alerts, Approvals, Audit, Drills, Findings, Former, Gateways, Ledger, LocalOrders, Probes, Shadowing, Tallies, Tokens, Watching
+):
     """Flags, rollouts, decisions; with `Findings` (baselines, runs), `Shadowing` (pairs), `Ledger` (what a shadow costs), `Gateways`,
-    `Watching`, and `Tallies` (what the ingester keeps).
+    `Watching`, `Tallies` (what the ingester keeps), `Audit`, `Tokens` and `Approvals` (who did what, who may), `Probes`, `Former`,
+    `Drills`, `LocalOrders` and `Alerts` (the way back, and what owners are told).
     """
 
     def __init__(self, database: Database) -> None:
@@ -94,63 +89,72 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
     def identity_key(self) -> str:
         """The installation's key for hashing identities: made once, 256 bits, secret."""
         with self._db.read() as c:
-            found = _identity_key(c)
+            found = identity_key_in(c)
         if found:
             return found
         with self._db.write() as c:
             insert_missing(c, meta, [{"name": "identity_key", "value": secrets.token_hex(32)}])
-            return _identity_key(c)
+            return identity_key_in(c)
 
     def put_manifest(self, text: str, *, by: str, at: datetime) -> int:
         """Keep the pin file that was applied; returns the new revision, since gateways obey it too. The same text again changes nothing."""
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._db.write() as c:
-            if (former := _manifest(c)) is not None and former.digest == digest:
-                return _revision(c)
+            take_revision(c)
+            drills_known(c, at)
+            if (former := manifest_in(c)) is not None and former.digest == digest:
+                return revision_in(c)
             c.execute(insert(manifests).values(text=text, digest=digest, at_us=micros(at), by=by))
-            _audit(c, at, by, f"apply: pin file {digest[:12]}")
-            return _next_revision(c)
+            revision = next_revision(c)
+            was = None if former is None else {"pin file": former.digest}
+            audited(c, at, by, f"apply: pin file {digest[:12]}", before=was, after={"pin file": digest})
+            return revision
 
     def manifest_text(self) -> AppliedManifest | None:
         """The pin file that was applied last."""
         with self._db.read() as c:
-            return _manifest(c)
+            return manifest_in(c)
 
     def flags(self) -> dict[str, Flag]:
         """All flags by route."""
         with self._db.read() as c:
-            return _flags(c)
+            return flags_in(c)
 
     def revision(self) -> int:
         """The store-wide revision. Read it before `flags()`, never after, or use `snapshot()`: else old flags may pass for new ones."""
         with self._db.read() as c:
-            return _revision(c)
+            return revision_in(c)
 
     def snapshot(self) -> Snapshot:
         """Revision, pin file, flags and identity key of one moment."""
-        key = self.identity_key()
         with self._db.read() as c:
-            return Snapshot(_revision(c), _manifest(c), _flags(c), key)
+            found = Snapshot(revision_in(c), manifest_in(c), flags_in(c), identity_key_in(c))
+        return found if found.identity_key else replace(found, identity_key=self.identity_key())
 
     def put_flags(self, new: Sequence[Flag], *, at: datetime, by: str = "detent") -> int:
         """Write flags of routes without a rollout, all under one new revision, which is returned."""
         with self._db.write() as c:
-            revision = _next_revision(c)
+            revision = next_revision(c)
+            was = flags_in(c)
             for flag in new:
-                _write_flag(c, flag, revision, at)
-            _audit(c, at, by, f"flags of {', '.join(flag.route for flag in new)}")
+                write_flag(c, flag, revision, at)
+            before = {flag.route: was[flag.route] for flag in new if flag.route in was}
+            what = f"flags of {', '.join(flag.route for flag in new)}"
+            audited(c, at, by, what, before=before or None, after={flag.route: replace(flag, revision=revision) for flag in new})
             return revision
 
     def drop_flags(self, routes: Sequence[str], *, at: datetime, by: str) -> int:
         """Forget the flags of routes that are routes no longer, under one new revision, which is returned."""
         with self._db.write() as c:
+            revision = next_revision(c)
+            was = {route: flag for route, flag in flags_in(c).items() if route in routes}
             c.execute(delete(flags).where(flags.c.route.in_(routes)))
-            _audit(c, at, by, f"no longer routes: {', '.join(routes)}")
-            return _next_revision(c)
+            audited(c, at, by, f"no longer routes: {', '.join(routes)}", before=was)
+            return revision
 
     def watch(self) -> FlagWatch:
-        """Something to ask every few milliseconds whether the revision moved."""
-        return FlagWatch(self._db, self.revision)
+        """Something that blocks until the revision moved; see `FlagWatch.wait`."""
+        return FlagWatch(self._db)
 
     def alone(self, name: str) -> AbstractContextManager[bool]:
         """Whether the block, of all processes that use this store, holds the name; see `store.alone`."""
@@ -166,14 +170,17 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
         stored = replace(rollout, revision=1, watched_s=0.0)
         try:
             with self._db.write() as c:
+                take_revision(c)
                 there = c.scalar(select(rollouts.c.id).where(rollouts.c.route == rollout.route, rollouts.c.open))
                 if there is not None:
                     raise Refused(f"route `{rollout.route}` has an open rollout: `{there}`", hint=f"end it first: detent abort {there}")
-                c.execute(insert(rollouts).values(id=stored.id, opened_us=micros(stored.opened_at), **_rollout_row(stored)))
+                c.execute(insert(rollouts).values(id=stored.id, opened_us=micros(stored.opened_at), **rollout_row(stored)))
+                flag = drill_ended(c, rollout.route, flag, at=at, by=by, why=f"rollout {rollout.id} opens")
+                was = _flag_before(c, flag)
                 if flag is not None:
-                    _write_flag(c, flag, _next_revision(c), at)
+                    write_flag(c, flag, next_revision(c), at)
                 said = f"open: {rollout.stable} -> {rollout.candidate} on {rollout.route}" + (f": {why}" if why else "")
-                _audit(c, at, by, said, rollout.id)
+                audited(c, at, by, said, rollout.id, {"flag": was}, {"rollout": stored, "flag": flag})
         except IntegrityError as error:
             raise Conflict(f"rollout `{rollout.id}` was opened by somebody else", hint="load again") from error
         return stored
@@ -181,20 +188,20 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
     def rollout(self, rollout_id: str) -> Rollout:
         """One rollout. Raises InvalidInput for an id that isn't there."""
         with self._db.read() as c:
-            found = c.execute(_ROLLOUTS.where(rollouts.c.id == rollout_id)).first()
+            found = c.execute(ROLLOUTS.where(rollouts.c.id == rollout_id)).first()
         if found is None:
             raise InvalidInput(f"no rollout: `{rollout_id}`", hint="see all of them with `detent status`")
-        return _rollout(found)
+        return rollout_of(found)
 
     def rollouts(self, route: str | None = None, *, open_only: bool = False) -> list[Rollout]:
         """Rollouts, oldest first."""
-        query = _ROLLOUTS.order_by(rollouts.c.opened_us, rollouts.c.id)
+        query = ROLLOUTS.order_by(rollouts.c.opened_us, rollouts.c.id)
         if route is not None:
             query = query.where(rollouts.c.route == route)
         if open_only:
             query = query.where(rollouts.c.open)
         with self._db.read() as c:
-            return [_rollout(row) for row in c.execute(query)]
+            return [rollout_of(row) for row in c.execute(query)]
 
     def commit(
         self,
@@ -207,25 +214,39 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
         by: str,
         what: str,
         at: datetime,
+        decided: Rollout | None = None,
+        approval: str | None = None,
     ) -> Rollout:
         """Move a rollout from `before` to `after` in one transaction, with its flag, share period, decision and audit row, or not at all.
+        One that had ended and goes on ends a drill of its route.
 
-        Returns the stored rollout with its new revision. Raises Conflict when it isn't at `before.revision` any more, or when reopening it
-        would make a second open rollout of the route; ValueError for a flag whose split changed within a share period.
+        `approval` is the id of the one that is used up by it; `decided` is what the decision was made about where that is not `before`:
+        the same with the approval. Returns the stored rollout with its new revision. Raises Conflict when it isn't at `before.revision`
+        any more, or when reopening it would make a second open rollout of the route; ValueError for a flag whose split changed within a
+        share period.
         """
         stored = replace(after, revision=before.revision + 1)
         try:
             with self._db.write() as c:
+                reopens = before.phase.terminal and not stored.phase.terminal
+                if flag is not None or reopens:
+                    take_revision(c)
                 where = (rollouts.c.id == before.id, rollouts.c.revision == before.revision)
-                if c.execute(update(rollouts).where(*where).values(**_rollout_row(stored))).rowcount != 1:
+                if c.execute(update(rollouts).where(*where).values(**rollout_row(stored))).rowcount != 1:
                     raise Conflict(f"rollout `{before.id}` moved on from revision {before.revision}", hint="load again, decide again")
+                if approval is not None:
+                    used(c, approval, at)
+                if reopens:
+                    flag = drill_ended(c, stored.route, flag, at=at, by=by, why=f"rollout {stored.id} goes on")
+                was = _flag_before(c, flag)
                 if flag is not None:
-                    _close_periods(c, stored.id, flag, at)
-                    _write_flag(c, flag, _next_revision(c), at)
+                    close_periods(c, stored.id, flag, at)
+                    write_flag(c, flag, next_revision(c), at)
                 if decision is not None:
-                    row = {"rollout": stored.id, "at_us": micros(decision.at), "body": _encode(decision), "before": _encode(before)}
-                    c.execute(insert(decisions).values(**row, evidence=evidence or b""))
-                _audit(c, at, by, what, stored.id)
+                    c.execute(insert(decisions).values(**decision_row(decision, decided or before, evidence)))
+                digest = None if decision is None else decision.evidence_digest
+                now = {"rollout": stored, "flag": flag, "approval": approval}
+                audited(c, at, by, what, stored.id, {"rollout": before, "flag": was}, now, digest)
         except IntegrityError as error:
             raise Conflict(f"route `{after.route}` has another open rollout", hint="see it with `detent status`") from error
         return stored
@@ -239,7 +260,7 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
         query = select(decisions).where(decisions.c.rollout == rollout_id).order_by(decisions.c.id)
         with self._db.read() as c:
             found = c.execute(query).all()
-        return [_decided(row) for row in found]
+        return [decided_of(row) for row in found]
 
     def last_decision(self, rollout_id: str) -> Decision | None:
         """The latest decision about a rollout, without what it was made from: evidence is large, and this is asked often."""
@@ -247,107 +268,11 @@ class State(Findings, Gateways, Ledger, Shadowing, Tallies, Watching):
         with self._db.read() as c:
             body = c.scalar(query)
         try:
-            return None if body is None else _decode(body, Decision)
+            return None if body is None else decode(body, Decision)
         except msgspec.MsgspecError:
             return None
 
-    def note(self, by: str, what: str, at: datetime, *, rollout: str | None = None) -> None:
-        """Add a line to the audit log for something that changes no flag and no rollout."""
-        with self._db.write() as c:
-            _audit(c, at, by, what, rollout)
 
-    def audit(self, limit: int | None = 100, *, rollout: str | None = None) -> list[AuditRow]:
-        """The newest lines of the audit log, newest first; all, or those about one rollout."""
-        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
-        if rollout is not None:
-            query = query.where(audit.c.rollout == rollout)
-        with self._db.read() as c:
-            found = c.execute(query)
-            return [AuditRow(utc(row.at_us), row.by, row.what, row.rollout) for row in found]
-
-
-# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-# Built at import: msgspec works a dataclass out at its first use, and several threads at their first use at once crash the process.
-_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in (Decision, Flag, Rollout)}
-
-
-def _encode(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _decode(body: str, kind: type[_T]) -> _T:
-    value: _T = _DECODERS[kind].decode(body)
-    return value
-
-
-def _identity_key(c: Connection) -> str:
-    return c.scalar(select(meta.c.value).where(meta.c.name == "identity_key")) or ""
-
-
-def _manifest(c: Connection) -> AppliedManifest | None:
-    row = c.execute(select(manifests).order_by(manifests.c.id.desc()).limit(1)).first()
-    return None if row is None else AppliedManifest(row.text, row.digest, utc(row.at_us), row.by)
-
-
-def _flags(c: Connection) -> dict[str, Flag]:
-    return {row.route: _decode(row.body, Flag) for row in c.execute(select(flags.c.route, flags.c.body).order_by(flags.c.route))}
-
-
-def _revision(c: Connection) -> int:
-    return int(c.scalar(select(counters.c.n).where(counters.c.name == "revision")) or 0)
-
-
-def _next_revision(c: Connection) -> int:
-    # On PostgreSQL the row's lock makes writers take turns here, so that revisions become visible in their order.
-    c.execute(update(counters).where(counters.c.name == "revision").values(n=counters.c.n + 1))
-    return _revision(c)
-
-
-def _write_flag(c: Connection, flag: Flag, revision: int, at: datetime) -> None:
-    stored = replace(flag, revision=revision, written_at=at)
-    upsert(c, flags, [{"route": flag.route, "revision": revision, "body": _encode(stored)}])
-    if flag.rollout is None:
-        return
-    where = (share_periods.c.rollout == flag.rollout, share_periods.c.period == flag.period)
-    former = c.scalar(select(share_periods.c.split).where(*where))
-    if former is not None and former != flag.split:
-        raise ValueError(f"period {flag.period} of `{flag.rollout}` has split {former:g}: a split of {flag.split:g} begins a new one")
-    row = {"rollout": flag.rollout, "period": flag.period, "split": flag.split, "from_us": micros(at), "until_us": None}
-    insert_missing(c, share_periods, [row])
-
-
-def _close_periods(c: Connection, rollout: str, flag: Flag, at: datetime) -> None:
-    ending = update(share_periods).where(share_periods.c.rollout == rollout, share_periods.c.until_us.is_(None))
-    if flag.rollout == rollout:
-        ending = ending.where(share_periods.c.period != flag.period)
-    c.execute(ending.values(until_us=micros(at)))
-
-
-_ROLLOUTS = select(rollouts.c.body, watched.c.watched_us).outerjoin(watched, watched.c.rollout == rollouts.c.id)
-
-
-def _rollout(row: Any) -> Rollout:
-    return replace(_decode(row.body, Rollout), watched_s=(row.watched_us or 0) / 1_000_000)
-
-
-def _decided(row: Any) -> Decided:
-    """A row that cannot be read is told as such: it must not hide the others."""
-    unknown = Decision(rollout=row.rollout, verb=Verb.HOLD, reason="Unreadable", sentence="", at=utc(row.at_us), evidence_digest="")
-    decision, before, why = unknown, None, ""
-    try:
-        decision = _decode(row.body, Decision)
-        before = None if row.before is None else _decode(row.before, Rollout)
-    except msgspec.MsgspecError as error:
-        why = f"its row cannot be read: {error}"
-    return Decided(decision, row.evidence, before, why)
-
-
-def _rollout_row(rollout: Rollout) -> dict[str, Any]:
-    open_ = not rollout.phase.terminal
-    return {"route": rollout.route, "open": open_, "revision": rollout.revision, "body": _encode(rollout)}
-
-
-def _audit(c: Connection, at: datetime, by: str, what: str, rollout: str | None = None) -> None:
-    c.execute(insert(audit).values(at_us=micros(at), by=by, what=what, rollout=rollout))
+def _flag_before(c: Connection, flag: Flag | None) -> Flag | None:
+    """The flag that this one replaces; None where none is to be written."""
+    return None if flag is None else flag_in(c, flag.route)

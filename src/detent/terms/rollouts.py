@@ -82,9 +82,9 @@ class Rollout:
 
     `watched_s` counts the seconds in which a controller looked after it; what a phase must serve is counted by it, so that neither a clock
     that jumps nor a server that was off serves time. `*_watched_s` is where the count stood at that moment. None: nobody counts, and the
-    clock is taken at its word. `aa`: both arms are the pinned version, to try the machinery. `unproven` says who had it opened, and why,
-    although it could not prove anything, or promoted without proof. `entered_period` is the first share period of the phase and step it
-    is in.
+    clock is taken at its word. `aa`: both arms are the pinned version, to try the machinery. `proposed_by` had it opened. `unproven` says
+    who had it opened, and why, although it could not prove anything, or promoted without proof. `entered_period` is the first share period
+    of the phase and step it is in.
     """
 
     id: str
@@ -109,6 +109,7 @@ class Rollout:
     entered_watched_s: float = 0.0
     canary_watched_s: float = 0.0
     aa: bool = False
+    proposed_by: str = ""
     unproven: str = ""
     looks: tuple[Look, ...] = ()
     approved: tuple[str, ...] = ()

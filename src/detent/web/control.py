@@ -1,60 +1,84 @@
-"""The control listener: read-only JSON about flags, rollouts and gateways. Verbs are CLI commands that write to the store themselves."""
+"""The control listener: what is under way, as JSON, and the verbs over HTTP, for those who have a token.
+
+receiving.py  what may be looked at of what comes in      verbs.py  what is done about it in the store
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from detent.errors import DetentError
-from detent.explain import summary
+from detent.errors import Conflict, DetentError, InvalidInput, Refused
 from detent.store import Store
 from detent.terms import FlagSet
+from detent.web.receiving import Asked, Receive, Scope, Send, Unfit, Word, asked, word
+from detent.web.verbs import WrongTokens, admitted, carried_out, log, status
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+STATUS_OF: tuple[tuple[type[DetentError], int], ...] = ((Refused, 409), (Conflict, 409), (InvalidInput, 404))
+"""How an error of the store is answered; any other is 503: it could not run."""
 
-LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Control:
-    """`GET /healthz` and `GET /v1/status`. The Host header must be a loopback name: no page of another site can read this."""
+    """`GET /healthz`, `/v1/status`, `/v1/audit`, and the verbs (`roles.REQUESTS`). Without a store nothing is answered but `/healthz`."""
 
-    def __init__(self, store: Callable[[], Store], flags: Callable[[], FlagSet]) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        flags: Callable[[], FlagSet],
+        *,
+        clock: Callable[[], datetime] = _now,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._flags = flags
+        self._clock = clock
+        self._wrong = WrongTokens(elapsed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
-        status, found = await self._answer(scope)
+        more: dict[str, str] = {}
+        try:
+            code, found = 200, await self._answer(scope, receive)
+        except Unfit as unfit:
+            code, found, more = unfit.status, unfit.told, unfit.headers
+        except DetentError as error:
+            code = next((number for kind, number in STATUS_OF if isinstance(error, kind)), 503)
+            found = {"error": error.message} | ({"hint": error.hint} if error.hint else {})
         body = json.dumps(found).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers = {"content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff"} | more
+        headers["content-length"] = str(len(body))
+        await send({"type": "http.response.start", "status": code, "headers": [(k.encode(), v.encode()) for k, v in headers.items()]})
+        await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
 
-    async def _answer(self, scope: Scope) -> tuple[int, dict[str, Any]]:
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0].rpartition(":")[0].lower() not in LOOPBACK_HOSTS:
-            return 403, {"error": "this listener answers loopback names only"}
-        if scope["method"] != "GET":
-            return 405, {"error": "read-only: use the `detent` command to change anything"}
-        if scope["path"] == "/healthz":
-            return 200, {"revision": self._flags().revision}
-        if scope["path"] == "/v1/status":
-            try:
-                return 200, await asyncio.to_thread(self._status)
-            except DetentError as error:
-                return 503, {"error": error.message, "hint": error.hint}
-        return 404, {"error": "not found", "paths": ["/healthz", "/v1/status"]}
+    async def _answer(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+        request = asked(scope)
+        if request.pattern == "/healthz":
+            return {"revision": self._flags().revision}
+        token = await asyncio.to_thread(lambda: admitted(self._store(), request, self._wrong, self._clock()))
+        if request.method == "GET":
+            return await asyncio.to_thread(self._read, request)
+        if token is None:
+            raise Unfit(403, "a verb is somebody's")
+        # Who may is known before a byte of the body is read.
+        said = await word(scope, receive)
+        return await asyncio.to_thread(self._do, request, said, token.name)
 
-    def _status(self) -> dict[str, Any]:
-        state = self._store().state
-        return summary(state.revision(), state.flags(), state.rollouts(), state.gateways())
+    def _read(self, request: Asked) -> dict[str, Any]:
+        return log(self._store(), request) if request.pattern == "/v1/audit" else status(self._store(), self._clock())
+
+    def _do(self, request: Asked, said: Word, by: str) -> dict[str, Any]:
+        return carried_out(self._store(), request, said, by, self._clock())
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
