@@ -22,8 +22,8 @@ from detent.manifest import read
 from detent.sim.versions import HONEST, STABLE
 from detent.store import Store, open_store
 from detent.store.spool import START, Entry, read_spool, spool_dirs
-from detent.terms import Flag, Intent, Phase, Result, Rollout, Version
-from detent.transitions import mirror_of
+from detent.terms import LEASE_S, Flag, Intent, Phase, Result, Rollout, Version
+from detent.transitions import flag_for, mirror_of
 
 CANARY, SHADOW = "ro_canary", "ro_shadow"
 LATER = timedelta(hours=1)
@@ -151,10 +151,11 @@ _NUMBERS = itertools.count()
 
 
 class Installation:
-    """A pin file, the store beside it, and the processes started on them."""
+    """A pin file, the store beside it or at `store_url`, and the processes started on them."""
 
-    def __init__(self, home: Path, provider: str, *, matures: str = "1500ms") -> None:
+    def __init__(self, home: Path, provider: str, *, matures: str = "1500ms", store_url: str | None = None) -> None:
         self.home = home
+        self.store_url = store_url
         self.file = home / "detent.toml"
         self.processes: list[Process] = []
         self._provider, self._matures = provider, matures
@@ -181,11 +182,12 @@ class Installation:
         """A connection of the test's own."""
         if self._store is None:
             self.dot.mkdir(exist_ok=True)
-            self._store = open_store(f"sqlite:///{self.dot / 'state.db'}")
+            self._store = open_store(self.store_url or f"sqlite:///{self.dot / 'state.db'}")
         return self._store
 
     def start(self, command: str, *more: str, env: dict[str, str] | None = None) -> Process:
-        process = Process(self.home, command, "--file", str(self.file), *more, env=env)
+        place = ("--file", str(self.file), *(("--store", self.store_url) if self.store_url is not None else ()))
+        process = Process(self.home, command, *place, *more, env=env)
         self.processes.append(process)
         return process
 
@@ -241,7 +243,7 @@ def standing(home: Path, provider: str, **more: Any) -> Iterator[Installation]:
         installation.close()
 
 
-def in_canary(place: Installation) -> None:
+def in_canary(place: Installation, *, lease_s: float = LEASE_S) -> None:
     """Half of the users are on the candidate of a rollout that nothing moves on."""
     text = place.text()
     apply(place.store, text, file="detent.toml", by="test", now=now(), new_id=str, new_salt=str)
@@ -252,7 +254,7 @@ def in_canary(place: Installation) -> None:
         owner="a@example.com",
         stable=stable,
         candidate=candidate,
-        plan=read(text).plans["quick"],
+        plan=replace(read(text).plans["quick"], lease=lease_s),
         salt=salt,
         opened_at=now(),
         entered_at=now() + LATER,
@@ -261,8 +263,8 @@ def in_canary(place: Installation) -> None:
         split=0.5,
         period=1,
     )
-    flag = Flag(route="chat", revision=0, stable=stable, candidate=candidate, rollout=CANARY, split=0.5, period=1, salt=salt)
-    place.store.state.open_rollout(rollout, flag, by="test", at=now())
+    flag = Flag(route="chat", revision=0, stable=stable)
+    place.store.state.open_rollout(rollout, flag_for(rollout, flag), by="test", at=now())
 
 
 def in_shadow(place: Installation, **stage: Any) -> Rollout:

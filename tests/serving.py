@@ -16,9 +16,10 @@ from typing import Any
 
 import uvicorn
 
-from detent.assign import InFlight, Mirrored
 from detent.gateway import Gateway, Mirrors, MirrorSink, SpoolSink
 from detent.gateway.app import now_us
+from detent.rare import Mirrored
+from detent.runs import Memory
 from detent.shadow.job import Job
 from detent.terms import (
     Begun,
@@ -202,12 +203,13 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def as_new(self) -> None:
-        """Without records, counts, sessions in flight and memory of senders and of what was mirrored."""
+        """Without records, counts, runs in flight, failures and memory of senders and of what was mirrored."""
         self.spool.entries.clear()
         self.spool.broken = False
         self.gateway.counts.clear()
         self.gateway.unpinned.clear()
-        self.gateway._in_flight = InFlight()
+        self.gateway._memory = memory = Memory()
+        self.gateway._breakers._circuits = memory.circuits
         self.gateway._feedback._allowances.clear()
         self.kept.jobs.clear()
         self.kept.refuses = None

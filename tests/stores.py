@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -85,8 +86,9 @@ def _owner() -> str | None:
     return next((name for name in ("postgres", "nobody") if name in names), None)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+@contextmanager
+def server_of_postgres(*, connections: int = 50, durable: bool = False) -> Iterator[Postgres]:
+    """A server of one's own for the length of the block; `durable` makes it wait for the disk, as one in production does."""
     tools, owner = _tools(), _owner()
     if tools is None:
         cannot_have("PostgreSQL: no server binaries on this machine (initdb); install the package `postgresql`")
@@ -99,13 +101,19 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(place, tools, owner)
     data = str(place / "data")
     server.run("initdb", "-D", data, "-U", "detent", "-A", "trust", "-E", "UTF8", "--no-sync")
-    settings = f"-F -k {place} -c listen_addresses='' -c max_connections=50"
+    settings = f"{'' if durable else '-F '}-k {place} -c listen_addresses='' -c max_connections={connections}"
     server.run("pg_ctl", "-D", data, "-o", settings, "-l", str(place / "log"), "-w", "start")
     try:
         yield server
     finally:
         server.run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
         shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with server_of_postgres() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import pytest
@@ -78,7 +79,7 @@ def put_back_a_copy(place: Installation) -> None:
 
 
 def test_without_its_store_a_gateway_serves_the_last_flags_it_knew_and_without_those_the_pin(place: Installation) -> None:
-    in_canary(place)
+    in_canary(place, lease_s=3600.0)  # however slow this machine is
     server, gateway = place.serve(), place.gateway()
     place.acknowledged(server, gateway)
     revision = place.store.state.revision()
@@ -160,7 +161,7 @@ def flaky(place: Installation) -> Flaky:
     return Flaky(place.store)
 
 
-def feed(flaky: Flaky, cache: Path, said: list[str], **more: str | None) -> FlagFeed:
+def feed(flaky: Flaky, cache: Path, said: list[str], **more: Any) -> FlagFeed:
     fallback = static(read(Installation.pin_file("http://127.0.0.1:1")))
     return FlagFeed(flaky, "two", address="127.0.0.1:1", cache=cache, clock=now, fallback=fallback, say=said.append, **more)
 

@@ -1,7 +1,8 @@
 """The flag on its way to a gateway: watch the store, hand over the newest flags, acknowledge them, and remember them on disk.
 
 Fail static: when the store cannot be reached the last flags known go on being served, from this host's disk if the process just started;
-with neither, the approved versions of the pin file.
+with neither, the approved versions of the pin file. What is split is leased (`leasing`), also across a restart: the file that keeps the
+flags has as its mtime when the store was last reached.
 """
 
 from __future__ import annotations
@@ -13,19 +14,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
+from math import inf
 from pathlib import Path
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from detent import leasing
 from detent import manifest as pin_file
+from detent.awake import elapsed_s
 from detent.errors import CouldNotRun, DetentError
+from detent.leasing import Told
+from detent.local_orders import Orders, Standing, withdraw, withdraw_empty
+from detent.obeying import Obeyed
 from detent.store import Store
-from detent.store.state import FlagWatch
-from detent.terms import FlagSet, Manifest
-
-POLL_S = 0.02
-"""How often the store is asked whether anything was written: 5.5 µs a poll on SQLite (storage.md)."""
+from detent.store.flag_watch import FlagWatch
+from detent.terms import FlagSet, LocalOrder, Manifest
 
 HEARTBEAT_S = 2.0
 """How often a gateway says that it is alive, and re-reads the flags without being told: the safety net."""
@@ -33,13 +38,22 @@ HEARTBEAT_S = 2.0
 RETRY_S = 0.5
 """How often a store that cannot be read is tried again."""
 
+STANDS_S = 1.0
+"""How long an order by file stands at least, so that all gateways of its host have seen it."""
+
 
 def load(store: Store) -> FlagSet:
     """All flags now. Raises CouldNotRun when no pin file was ever applied."""
     found = store.state.snapshot()
     if found.manifest is None:
         raise CouldNotRun("no pin file was applied to this store", hint="apply one with `detent apply`")
-    return FlagSet(revision=found.revision, manifest=pin_file.read(found.manifest.text), flags=found.flags, identity_key=found.identity_key)
+    return FlagSet(revision=found.revision, manifest=_manifest(found.manifest.text), flags=found.flags, identity_key=found.identity_key)
+
+
+@lru_cache(maxsize=2)
+def _manifest(text: str) -> Manifest:
+    """Most revisions move a flag and leave the file as it is: reading it takes longer than all else on a flag's way."""
+    return pin_file.read(text)
 
 
 def remember(flags: FlagSet, path: Path) -> None:
@@ -64,17 +78,36 @@ def recall(path: Path) -> FlagSet | None:
         return None
 
 
+def reached_at(path: Path, reached: float) -> None:
+    """Note on the file that `remember` wrote when the store was last reached, in seconds since the epoch."""
+    os.utime(path, (reached, reached))
+
+
+def unreached_s(path: Path, now: float) -> float:
+    """For how long the store was not reached, by the file that `remember` wrote; infinity where nobody can say.
+
+    A moment that is still to come shows that a clock was set back: then nobody can. A clock that was set back while no gateway ran, by less
+    than nobody ran for, shows nothing: then the lease goes on for as much longer than it should.
+    """
+    try:
+        since = now - path.stat().st_mtime
+    except OSError:
+        return inf
+    return since if since >= 0.0 else inf
+
+
 def static(manifest: Manifest) -> FlagSet:
     """What is approved, and nothing else: the flags of a gateway that knows only its pin file. Without a key no identity is recorded."""
     return FlagSet(revision=0, manifest=manifest, flags={}, identity_key="")
 
 
 class FlagFeed:
-    """Keeps `current` up to date in a thread of its own.
+    """Keeps what is `obeyed` up to date, in two threads: `flags` watches the store and may wait for it, `leases` waits for nothing.
 
     `connect` gives the store, and raises CouldNotRun while there is none; another store than before (its file was put back from a copy,
     say) is read from the start. `clients_env` is what this process's own pin file names: who may come in is not for a file elsewhere to
-    loosen. `say` hears of the store being lost and found again, once each.
+    loosen. `say` hears of the store being lost and found again, once each, and likewise of leases. `orders` are those given by file on this
+    host, in the directory of the cache; `carry_out` does in the store what one says, and tells what came of it.
     """
 
     def __init__(
@@ -88,6 +121,9 @@ class FlagFeed:
         fallback: FlagSet,
         clients_env: str | None = None,
         say: Callable[[str], None] = lambda message: None,
+        orders: Orders | None = None,
+        carry_out: Callable[[Store, LocalOrder], str] | None = None,
+        monotonic: Callable[[], float] = elapsed_s,
     ) -> None:
         self._connect = connect
         self._gateway = gateway
@@ -96,30 +132,44 @@ class FlagFeed:
         self._clock = clock
         self._clients_env = clients_env
         self._say = say
+        self._carry_out = carry_out
+        self._monotonic = monotonic
         self._lost = False
+        self._unheard = ""
         self._source: Store | None = None
         self._kept: FlagSet | None = None
         self._unkept = False
+        self._undone: dict[str, str] = {}
         self._stop = threading.Event()
-        self.current = self._first(fallback)
+        first = self._first(fallback)
+        self._known = first.flags
+        self.obeyed = Obeyed(first, orders, say=say, monotonic=monotonic)
         self._thread = threading.Thread(target=self._run, name="flags", daemon=True)
+
+    @property
+    def current(self) -> FlagSet:
+        """What is obeyed now."""
+        return self.obeyed.current
 
     def start(self) -> None:
         """Begin to watch; the flags of the start are acknowledged at once."""
+        self.obeyed.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and take this gateway off the list of live ones."""
+        """End the threads and take this gateway off the list of live ones."""
         self._stop.set()
         self._thread.join(timeout=15)
+        self.obeyed.stop()
 
-    def _first(self, fallback: FlagSet) -> FlagSet:
+    def _first(self, fallback: FlagSet) -> Told:
+        asked_s, asked_at = self._monotonic(), self._clock()
         try:
-            return self._load(self._connect())
+            return leasing.heard_of(Told(flags=fallback, reached_s=asked_s), self._load(self._connect()), asked_s, asked_at)
         except (SQLAlchemyError, OSError, DetentError, msgspec.MsgspecError) as error:
             known = self._guarded(recall(self._cache) or fallback)
             self._lose(error, known.revision)
-            return known
+            return leasing.from_disk(known, asked_s - unreached_s(self._cache, self._clock().timestamp()))
 
     def _load(self, store: Store) -> FlagSet:
         flags = self._guarded(load(store))
@@ -136,44 +186,115 @@ class FlagFeed:
         due = 0.0
         while not self._stop.is_set():
             try:
-                if time.monotonic() >= due:
+                if watch is None or time.monotonic() >= due:
                     store = self._connect()
                     if watch is None or store is not self._source:
                         watch = _other(watch, store)
                     self._obey(store)
                     due = time.monotonic() + HEARTBEAT_S
-                elif watch is not None and self._source is not None and watch.changed():
-                    self._obey(self._source)
+                elif watch.wait(max(0.0, due - time.monotonic()), self._stop) and self._source is not None:
+                    self._obey(self._source, moved=True)
             except Exception as error:  # noqa: BLE001 whatever is wrong with the store: a gateway that stops watching can't be rolled back
-                self._lose(error, self.current.revision)
-                watch = _other(watch, None)
-                due = time.monotonic() + RETRY_S
-            self._stop.wait(POLL_S)
-        _other(watch, None)
+                self._lose(error, self._known.revision)
+                _closed(watch)
+                watch = None
+                self._stop.wait(RETRY_S)
+        _closed(watch)
         self._say_goodbye()
 
-    def _obey(self, store: Store) -> None:
-        """Serve what the store says now, acknowledge it, and keep it on disk."""
-        if store is not self._source or store.state.revision() != self.current.revision:
-            self.current = self._load(store)
-        store.state.acknowledge(self._gateway, self.current.revision, self._clock(), pid=os.getpid(), address=self._address)
+    def _obey(self, store: Store, *, moved: bool = False) -> None:
+        """Serve what the store says now, acknowledge it, and keep it on disk. Its lease runs from before the store was asked.
+
+        With `moved` it is known that the flags are others: every question less counts, where all gateways ask at the same moment. So the
+        acknowledgement is this process's word alone: it goes before the disk, whose sync nobody who rolls back should have to wait for.
+        """
+        asked_s, asked_at = self._monotonic(), self._clock()
+        if moved or store is not self._source or store.state.revision() != self._known.revision:
+            self._known = self._load(store)
+            self.obeyed.know(self._known, asked_s, asked_at)
+        else:
+            self.obeyed.reached(asked_s)
+        self._acknowledge(store, self._clock())
         if self._lost:
             self._lost = False
-            self._say(f"the store can be read again, serving the flags of revision {self.current.revision}")
-        self._keep()
+            self._say(f"the store can be read again, serving the flags of revision {self._known.revision}")
+        self._keep(asked_at.timestamp())
+        self._carry_out_orders(store)
+        self._note_vanished(store)
 
-    def _keep(self) -> None:
-        """Also for flags that were there at the start: an older copy on disk would bring back what was rolled back meanwhile."""
-        if self._kept is self.current:
-            return
+    def _acknowledge(self, store: Store, at: datetime) -> None:
+        """A store that can be read and not written still says what to serve: a gateway that it cannot hear obeys it all the same."""
         try:
-            remember(self.current, self._cache)
+            store.state.acknowledge(self._gateway, self._known.revision, at, pid=os.getpid(), address=self._address)
+        except (SQLAlchemyError, OSError, DetentError) as error:
+            if not self._unheard:
+                self._say(f"the store can be read and does not hear what is served: {_first_line(error)}")
+            self._unheard = str(error)
+        else:
+            self._unheard = ""
+
+    def _keep(self, reached: float) -> None:
+        """Also for flags that were there at the start: an older copy on disk would bring back what was rolled back meanwhile.
+
+        Flags that cannot be kept leave older ones behind, whose lease is ended at once: that needs no room on a full disk.
+        """
+        try:
+            if self._kept is not self._known:
+                remember(self._known, self._cache)
+                self._kept, self._unkept = self._known, False
+            reached_at(self._cache, reached)
         except OSError as error:
+            self._kept = None
             if not self._unkept:
                 self._say(f"the flags cannot be kept on disk for a start without a store: {error}")
             self._unkept = True
-        else:
-            self._kept, self._unkept = self.current, False
+            with contextlib.suppress(OSError):
+                reached_at(self._cache, 0.0)
+
+    def _carry_out_orders(self, store: Store) -> None:
+        """Do in the store what was ordered on this host, keep what it says then, and only then take the order away: whoever starts from
+        this disk in between finds one of the two.
+        """
+        if self._carry_out is None:
+            return
+        for route, given in self.obeyed.ordered.items():
+            if self._monotonic() - given.since_s < STANDS_S:
+                continue
+            order = given.standing.order
+            try:
+                if order is None:
+                    said = self._needless(given.standing)
+                else:
+                    said = self._carry_out(store, replace(order, rollout=given.rollout or order.rollout))
+                    asked_s, asked_at = self._monotonic(), self._clock()
+                    self._known = self._load(store)
+                    self.obeyed.know(self._known, asked_s, asked_at)
+                    self._keep(asked_at.timestamp())
+                    withdraw(self._cache.parent, order)
+            except (SQLAlchemyError, OSError, DetentError) as error:
+                if self._undone.get(route) != given.standing.id:
+                    self._say(f"the order for {route} stands, and cannot be carried out in the store yet: {_first_line(error)}")
+                self._undone[route] = given.standing.id
+            else:
+                if said:
+                    self._say(f"the order for {route}: {said}")
+
+    def _needless(self, standing: Standing) -> str:
+        """Takes an order away that a full disk had no room to write, once the store itself has all of the route on stable, for good."""
+        flag = self._known.flags.get(standing.route)
+        if not standing.empty or flag is None or flag.rollout is not None or leasing.leased(flag) or self._unkept:
+            return ""
+        withdraw_empty(self._cache.parent, standing.route)
+        return "it says nothing but its route, which the store has on stable too: taken away"
+
+    def _note_vanished(self, store: Store) -> None:
+        """Nobody answers for an order that could not be read, nor for its end: the log has it at least, once the store can be written."""
+        with contextlib.suppress(SQLAlchemyError, OSError, DetentError):
+            while self.obeyed.vanished:
+                gone = self.obeyed.vanished[0]
+                what = f"an order by file for {gone.route} that could not be read ({gone.wrong}) is gone"
+                store.state.note(self._gateway, f"{what}: gateway {self._gateway} obeys the store", self._clock())
+                self.obeyed.vanished.pop(0)
 
     def _lose(self, error: Exception, revision: int) -> None:
         if not self._lost:
@@ -190,8 +311,17 @@ class FlagFeed:
                     self._source.state.forget_gateway(self._gateway)
 
 
-def _other(watch: FlagWatch | None, store: Store | None) -> FlagWatch | None:
-    """Another watch in place of this one."""
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _other(watch: FlagWatch | None, store: Store) -> FlagWatch:
+    """A watch on this store, in place of the one on another."""
+    _closed(watch)
+    return store.state.watch()
+
+
+def _closed(watch: FlagWatch | None) -> None:
+    """Let go of a watch; nothing is left of it."""
     if watch is not None:
         watch.close()
-    return None if store is None else store.state.watch()

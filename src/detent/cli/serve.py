@@ -17,6 +17,7 @@ from detent.errors import CouldNotRun, Exit, InvalidInput
 
 if TYPE_CHECKING:
     from detent.serve.place import Place
+    from detent.store import Store
     from detent.terms import FlagSet, Manifest, Server
 
 NAME: Option = option("--name", says="this gateway's name; by default host and data port", metavar="NAME")
@@ -40,6 +41,7 @@ def _run(arguments: Namespace, *, decides: bool) -> int:
     from detent.serve import address_of, listen, run
     from detent.serve.place import Place
     from detent.store.database import parse_url
+    from detent.untold import untold
 
     text = place.read_text(arguments)
     manifest = pin_file.read(text, file=arguments.file)
@@ -47,12 +49,19 @@ def _run(arguments: Namespace, *, decides: bool) -> int:
     url = parse_url(place.store_url(arguments))
     state = Path(str(url.database))
     files = (state, state.with_name("journal.db")) if url.get_backend_name() == "sqlite" else ()
+    left = place.left_of_store(arguments)  # before this process leaves something itself: on a new host a gateway makes its spool first
+    first = [left is None or (decides and place.begins_anew(arguments))]
+
+    def opened() -> Store:
+        """Made where there never was one, once: what goes away later is gone."""
+        store = place.open_store(arguments, create=True, anew=first[0])
+        first[0] = False
+        return store
+
     data = listen(server.data)
     control = listen(server.control) if decides else None
     name = arguments.name or f"{socket.gethostname()}-{data.getsockname()[1]}"
-    where = Place(
-        lambda: place.open_store(arguments, create=True), place.home(arguments), name, files=files, url=place.store_url(arguments)
-    )
+    where = Place(opened, place.home(arguments), name, files=files, url=place.store_url(arguments))
     if decides:
         _apply_the_first(arguments, where, text)
 
@@ -60,6 +69,8 @@ def _run(arguments: Namespace, *, decides: bool) -> int:
         with_control = f", control on http://{address_of(control)}" if control else ""
         print(f"listening on http://{address_of(data)}{with_control}", flush=True)
         _greet(flags, f"http://{address_of(data)}")
+        if decides and (nobody := untold(flags.manifest.notify, os.environ, of_server=True)) is not None:
+            _say(nobody)
 
     run(where, data=data, control=control, fallback=static(manifest), clients_env=server.clients_env, ready=ready)
     return Exit.PASS
@@ -98,7 +109,7 @@ def _apply_the_first(arguments: Namespace, where: Place, text: str) -> None:
             store,
             text,
             file=arguments.file,
-            by=place.who(arguments),
+            by=place.actor(arguments, store, "apply"),
             now=place.now(),
             new_id=place.new_rollout_id,
             new_salt=place.new_salt,
@@ -131,7 +142,7 @@ COMMANDS: tuple[Command, ...] = (
         says="run gateway, control listener and controller in one process",
         group="servers",
         run=serve,
-        options=(*place.PLACE, NAME, DATA, CONTROL, place.BY),
+        options=(*place.PLACE, NAME, DATA, CONTROL, place.NEW_STORE, place.BY),
     ),
     Command(
         name="gateway", says="run a gateway alone, on the same store", group="servers", run=gateway, options=(*place.PLACE, NAME, DATA)

@@ -2,36 +2,45 @@
 
 main thread        data listener (gateway) and control listener, one event loop
 thread `flags`     watches the store, hands new flags to the gateway (flags.py)
+thread `leases`    ends what is leased, obeys orders by file; waits for no store (obeying.py)
 thread `keeper`    spool -> journal and sums -> decisions (ingest.py, controller/); `serve` only
 thread `baseline`  calls of baseline runs (baseline.py); `serve` only
 thread `grader`    scores of shadow pairs (grader.py); `serve` only
 thread `judge`     what the judge says of shadow pairs (pair_judge.py); `serve` only
+thread `warm`      probes of the ways back (prober.py); `serve` only
+thread `drills`    rehearsed rollbacks (driller.py); `serve` only
+thread `anchor`    the head of the audit chain (anchor.py); `serve` only
+threads `notify *` word of alerts, one for each channel (notify.py); `serve` only
 process            copies of requests to a candidate (shadow/), begun by the gateway when the first is drawn
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from detent.errors import CouldNotRun
+from detent.awake import elapsed_s
+from detent.errors import CouldNotRun, InvalidInput
 from detent.flags import FlagFeed
 from detent.gateway import AnswerBroken, Gateway, Mirrors
 from detent.gateway.app import now_us
+from detent.local_orders import SHADOW_NAME, Orders
+from detent.serve import dropping
+from detent.serve.last_requests import LAST_REQUESTS_S, App, Closing, Server
 from detent.serve.place import WRITABLE, Place
+from detent.store import Store
 from detent.store.spool import Spool
-from detent.terms import FlagSet
+from detent.terms import FlagSet, LocalOrder
 from detent.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -70,22 +79,6 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers of its own, since the process has one owner of signals, and with word of when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
 class _Expected(logging.Filter):
     """Keeps out of the log what is no fault: uvicorn writes a traceback for an answer broken off on purpose, or cut off at the end."""
 
@@ -94,10 +87,11 @@ class _Expected(logging.Filter):
         return kind is None or not issubclass(kind, AnswerBroken | asyncio.CancelledError)
 
 
-def _server(app: Any) -> _Server:
-    server = _Server(
+def _server(app: App, *, idle_s: float) -> Server:
+    closing = Closing(app)
+    server = Server(
         uvicorn.Config(
-            app,
+            closing,
             loop="none",
             http="httptools",
             ws="none",
@@ -107,7 +101,9 @@ def _server(app: Any) -> _Server:
             date_header=False,
             log_level="warning",
             timeout_graceful_shutdown=LAST_ANSWERS_S,
-        )
+        ),
+        closing,
+        idle_s=idle_s,
     )
     logging.getLogger("uvicorn.error").addFilter(_Expected())
     return server
@@ -125,8 +121,10 @@ def run(
     """Serve on these listeners until SIGINT or SIGTERM, and finish the answers under way. With `control` None it is a gateway only.
 
     `fallback` is what to serve without a store and without flags on disk; `ready` hears what is served, once it is. Raises CouldNotRun when
-    the spool can't be made.
+    the spool can't be made, InvalidInput for a name that is taken for something else.
     """
+    if place.name.endswith(SHADOW_NAME):
+        raise InvalidInput(f"not a name for a gateway: `{place.name}`", hint=f"`{SHADOW_NAME}` is how the copies of one are named")
     try:
         spool = Spool(place.spools, place.name)
     except OSError as error:
@@ -140,7 +138,10 @@ def run(
         fallback=fallback,
         clients_env=clients_env,
         say=lambda message: say(f"detent flags: {message}"),
+        orders=Orders(place.home, spool.dir.name),
+        carry_out=lambda store, order: _carry_out(store, order, place.name),
     )
+    obeyed = feed.obeyed
     ending = threading.Event()
     mirrors = Mirrors(
         [sys.executable, *_safe_path(), "-m", "detent.shadow", "--home", str(place.home), "--name", place.name, "--store", place.url],
@@ -148,22 +149,25 @@ def run(
         now_us,
         say=lambda message: say(f"detent shadow: {message}"),
     )
-    servers = [(_server(Gateway(lambda: feed.current, spool, Upstream(), place.name, mirrors=mirrors)), data)]
+    gateway = Gateway(lambda: obeyed.current, spool, Upstream(), place.name, mirrors=mirrors, say=say, monotonic=elapsed_s)
+    servers = [(_server(gateway, idle_s=LAST_REQUESTS_S), data)]
     beside: list[Repeating] = []
     if control is not None:
         # A gateway alone does without what decides: it is up in half the time, and half as large.
         from detent.serve.loops import loops
         from detent.web.control import Control
 
-        servers.append((_server(Control(place.store, lambda: feed.current)), control))
-        beside = loops(place, lambda: feed.current, ending=ending, say=say)
+        servers.append((_server(Control(place.store, lambda: obeyed.current), idle_s=0.0), control))
+        beside = loops(place, lambda: obeyed.current, ending=ending, say=say)
     feed.start()
     for loop in beside:
         loop.start()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(servers, lambda: ready(feed.current)))
+            runner.run(_serve(servers, lambda: ready(obeyed.current), spool))
     finally:
+        if spool.dropped:
+            say(f"detent spool: {spool.dropped} records were dropped since the start")
         spool.close()
         ending.set()
         for loop in beside:
@@ -172,6 +176,12 @@ def run(
             beside[0].once()  # what was spooled last is in the journal before the process ends
         feed.stop()
         place.close()
+
+
+def _carry_out(store: Store, order: LocalOrder, gateway: str) -> str:
+    from detent.serve.carrying_out import carry_out
+
+    return carry_out(store, order, gateway=gateway, now=datetime.now(UTC))
 
 
 def _safe_path() -> list[str]:
@@ -187,12 +197,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(servers: list[tuple[_Server, socket.socket]], ready: Callable[[], None]) -> None:
+async def _serve(servers: list[tuple[Server, socket.socket]], ready: Callable[[], None], spool: Spool) -> None:
     loop = asyncio.get_running_loop()
 
     def end() -> None:
         under_way = [task for server, _ in servers for task in server.server_state.tasks]
         if any(server.should_exit for server, _ in servers):
+            for server, _ in servers:
+                server.hurried = True
             for task in under_way:
                 task.cancel()
         elif under_way:
@@ -207,4 +219,8 @@ async def _serve(servers: list[tuple[_Server, socket.socket]], ready: Callable[[
     await asyncio.wait([listening, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if listening.done():
         ready()
-    await asyncio.gather(*tasks)
+    beside = asyncio.ensure_future(dropping.watched(spool, lambda message: say(f"detent spool: {message}")))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        beside.cancel()

@@ -1,17 +1,18 @@
-"""Gateways that live, which revision of the flags each has served since when, and how one hears of the next."""
+"""Gateways that live, and which revision of the flags each has served since when."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 
-from detent.store.database import Database, connect_sqlite, insert_missing, upsert
+from detent.store.audit import audited
+from detent.store.database import Database, insert_missing, upsert
 from detent.store.schema import acks, gateways
-from detent.terms import micros, utc
+from detent.store.state_rows import flag_in, next_revision, take_revision, write_flag
+from detent.terms import Draining, micros, utc
+from detent.transitions import cut_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Gateways:
         now = micros(at)
         row = {"gateway": gateway, "revision": revision, "applied_us": now}
         with self._db.write() as c:
+            if not self._db.sqlite:  # nobody waits for the disk here: one that a power cut takes is said again within seconds
+                c.execute(text("SET LOCAL synchronous_commit = off"))
             insert_missing(c, acks, [row])
             first = c.scalar(select(acks.c.applied_us).where(acks.c.gateway == gateway, acks.c.revision == revision))
             upsert(c, gateways, [{**row, "applied_us": first, "seen_us": now, "pid": pid, "address": address}])
@@ -59,36 +62,23 @@ class Gateways:
             found = c.execute(query.order_by(gateways.c.gateway)).all()
         return [GatewayAck(g.gateway, g.revision, utc(g.first_us), utc(g.seen_us), g.address, g.pid) for g in found]
 
+    def cut_runs(self, route: str, *, at: datetime, by: str, why: str = "", of: str | None = None) -> Draining | None:
+        """Move runs that finish on a version that was rolled back to stable, under one new revision; None where there are none.
+
+        `of`: only those of this rollout.
+        """
+        with self._db.write() as c:
+            take_revision(c)
+            flag = flag_in(c, route)
+            if flag is None or flag.draining is None or of not in (None, flag.draining.rollout):
+                return None
+            revision = next_revision(c)
+            write_flag(c, cut_short(flag), revision, at)
+            said = f"cut runs of {route}" + (f": {why}" if why else "")
+            audited(c, at, by, said, flag.draining.rollout, before=flag, after=replace(cut_short(flag), revision=revision))
+            return flag.draining
+
     def forget_gateway(self, gateway: str) -> None:
         """A gateway says goodbye; when it served what stays known."""
         with self._db.write() as c:
             c.execute(delete(gateways).where(gateways.c.gateway == gateway))
-
-
-class FlagWatch:
-    """Tells whether the store's revision moved since it was last asked. For one thread."""
-
-    def __init__(self, database: Database, revision: Callable[[], int]) -> None:
-        self._revision = revision
-        self._raw = connect_sqlite(Path(str(database.url.database))) if database.sqlite else None
-        self._version = self._data_version()
-        self._known = revision()
-
-    def changed(self) -> bool:
-        """Whether the revision is another one than at the last call. On SQLite 5 µs as long as nobody wrote anything at all."""
-        if self._raw is not None:
-            version = self._data_version()
-            if version == self._version:
-                return False
-            self._version = version
-        known = self._revision()
-        moved, self._known = known != self._known, known
-        return moved
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        if self._raw is not None:
-            self._raw.close()
-
-    def _data_version(self) -> int:
-        return int(self._raw.execute("PRAGMA data_version").fetchone()[0]) if self._raw is not None else 0

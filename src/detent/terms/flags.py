@@ -59,8 +59,8 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillShare:
-    """What a drill moves to the way back: `share` of the units, by a salt of its own, at most for `lasts_s` seconds from when a gateway
-    first heard of it, by that gateway's own monotonic clock. So it ends by itself where nobody is left to end it.
+    """What a drill moves to the way back: `share` of the units, by a salt of its own, at most for `lasts_s` seconds from when its flag was
+    written, by each gateway's own clock (`leasing.heard_of`). So it ends by itself where nobody is left to end it.
     """
 
     drill: str
@@ -72,8 +72,21 @@ class DrillShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """Runs that were under way on the candidate as it was rolled back and finish there: for `lasts_s` seconds at most, by each gateway's
-    own monotonic clock. Nothing new begins on it.
+    """Runs that were under way on the candidate as it was rolled back and finish there: for `lasts_s` seconds at most, timed as a drill is.
+    Nothing new begins on it.
+    """
+
+    rollout: str
+    candidate: Version
+    split: float
+    salt: str
+    lasts_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """The candidate that some units were on until just now, and the draw by which they were: for `lasts_s` seconds, timed as a drill is, a
+    gateway takes the history of a run that it did not see for that candidate's, where the draw says so. Nothing is sent there.
     """
 
     rollout: str
@@ -92,7 +105,8 @@ class Flag:
     of their own; `mirror` is what the shadow copies. Without a rollout all of them are empty and every unit is on stable.
 
     A split is leased: a gateway that has not reached the store for `lease_s` seconds serves stable until it has, and its flag is then
-    `lapsed` (which no store ever holds). `drill` moves units without a rollout; `draining` lets runs finish after one.
+    `lapsed` (which no store ever holds). `drill` moves units without a rollout; `draining` lets runs finish after one, and `rolled_back`
+    says whose the runs are that do not.
     """
 
     route: str
@@ -110,6 +124,7 @@ class Flag:
     lapsed: bool = False
     drill: DrillShare | None = None
     draining: Draining | None = None
+    rolled_back: RolledBack | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
