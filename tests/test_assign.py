@@ -12,7 +12,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detent.assign import IDLE_S, RARE_AT_FIRST, RARE_CONVERSATIONS, InFlight, Mirrored, Purpose, assign, draw, hash_identity, unit_of
+from detent.assign import Purpose, assign, draw, hash_identity, unit_of
+from detent.rare import RARE_AT_FIRST, RARE_CONVERSATIONS, Mirrored
+from detent.runs import IDLE_S, InFlight
 from detent.terms import Arm, Assignment, Endpoint, Flag, Head, Mirror, Unit, UnitKind, Version
 
 OLD, NEW = Version("openai", "atlas-1"), Version("openai", "atlas-2")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from detent import exchange, reading
-from detent.assign import Taken
+from detent import exchange, legs, reading
 from detent.exchange import Exchange, Unmanaged
+from detent.rare import Taken
 from detent.reading import Heard
 from detent.terms import (
     Answer,
@@ -62,7 +62,7 @@ def begun(flags: FlagSet, asked: dict[str, Any] | None = None, headers: Headers 
 
 
 def ended(ex: Exchange, body: bytes | None = b"", *, leg: Leg | None = None, **more: Any) -> Result:
-    return exchange.result(ex, leg or exchange.first_leg(ex, "le_1"), heard(body, **more))
+    return exchange.result(ex, leg or legs.first_leg(ex, "le_1"), heard(body, **more))
 
 
 # ── where a request goes ────────────────────────────────────────────────────────────────────────────────────────────
@@ -70,9 +70,9 @@ def ended(ex: Exchange, body: bytes | None = b"", *, leg: Leg | None = None, **m
 
 def test_without_a_flag_the_pin_is_served() -> None:
     ex = begun(flagset(URL))
-    leg = exchange.first_leg(ex, "le_1")
+    leg = legs.first_leg(ex, "le_1")
     assert leg == Leg(id="le_1", role=Role.SERVED, arm=Arm.STABLE, version=Version("openai", STABLE))
-    assert json.loads(exchange.body_for(ex, leg)) == ASKED | {"model": STABLE}
+    assert json.loads(legs.body_for(ex, leg)) == ASKED | {"model": STABLE}
     written = exchange.intent(ex, leg, 1_000_000)
     assert (written.rollout, written.period, written.randomised, written.revision) == (None, 0, False, 7)
 
@@ -80,7 +80,7 @@ def test_without_a_flag_the_pin_is_served() -> None:
 def test_the_header_names_the_route_before_the_model_does() -> None:
     ex = begun(flagset(URL), {"model": "gpt-5.2"}, [(b"x-detent-route", b"chat")])
     assert ex.route.name == "chat"
-    assert exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0).requested == "gpt-5.2"
+    assert exchange.intent(ex, legs.first_leg(ex, "le_1"), 0).requested == "gpt-5.2"
     lost = planned(flagset(URL), {"model": "chat"}, [(b"x-detent-route", b"nowhere")])
     assert isinstance(lost, Refusal)
     assert (lost.status, lost.code) == (404, "model_not_found")
@@ -110,7 +110,7 @@ def test_a_rollout_puts_units_on_its_candidate_and_says_so() -> None:
     seen = {Arm.STABLE: 0, Arm.CANDIDATE: 0}
     for number in range(200):
         ex = begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)])
-        leg = exchange.first_leg(ex, "le_1")
+        leg = legs.first_leg(ex, "le_1")
         written = exchange.intent(ex, leg, 0)
         assert written.arm is written.arm_served is leg.arm is ex.assignment.arm
         assert (written.rollout, written.period, written.randomised, written.unit_kind) == ("ro_1", 3, True, UnitKind.SESSION)
@@ -128,12 +128,12 @@ def test_a_candidate_that_cannot_be_sent_is_no_candidate() -> None:
 def test_a_flag_for_a_provider_that_is_gone_gives_way_to_the_pin() -> None:
     flags = with_rollout(flagset(URL), split=1.0)
     lost = replace(flags.flags["chat"], stable=Version("gone", "x"))
-    assert exchange.first_leg(begun(replace(flags, flags={"chat": lost})), "le_1").version == Version("openai", STABLE)
+    assert legs.first_leg(begun(replace(flags, flags={"chat": lost})), "le_1").version == Version("openai", STABLE)
 
 
 def test_without_an_identity_key_nobody_is_written_down() -> None:
     ex = begun(replace(flagset(URL), identity_key=""), headers=[(b"x-detent-session-id", b"s-1"), (b"x-detent-user-id", b"ada")])
-    written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+    written = exchange.intent(ex, legs.first_leg(ex, "le_1"), 0)
     assert (written.session, written.user, written.unit_kind) == (None, None, UnitKind.REQUEST)
 
 
@@ -143,10 +143,10 @@ def test_the_control_slice_is_written_down_and_has_a_cache_of_its_own() -> None:
     for number in range(40):
         for own in (None, "the app's"):
             ex = begun(flags, {} if own is None else {"prompt_cache_key": own}, [(b"x-detent-session-id", b"s-%d" % number)])
-            leg = exchange.first_leg(ex, "le_1")
+            leg = legs.first_leg(ex, "le_1")
             control = leg.arm is Arm.STABLE  # at one half and one half, stable is all control
             assert exchange.intent(ex, leg, 0).control is control
-            keys[control].add((own, json.loads(exchange.body_for(ex, leg)).get("prompt_cache_key")))
+            keys[control].add((own, json.loads(legs.body_for(ex, leg)).get("prompt_cache_key")))
     assert keys[False] == {(None, None), ("the app's", "the app's")}, "the candidate is another model, with a cache of its own anyway"
     assert len(keys[True]) == 2, "one namespace for each of the app's own"
     assert all(key not in {None, own} and "app" not in key for own, key in keys[True])
@@ -154,7 +154,7 @@ def test_the_control_slice_is_written_down_and_has_a_cache_of_its_own() -> None:
     caches = set()
     for number in range(40):
         ex = begun(other, headers=[(b"x-detent-session-id", b"s-%d" % number)])
-        caches.add(json.loads(exchange.body_for(ex, exchange.first_leg(ex, "le_1"))).get("prompt_cache_key"))
+        caches.add(json.loads(legs.body_for(ex, legs.first_leg(ex, "le_1"))).get("prompt_cache_key"))
     assert not (caches - {None}) & {key for _, key in keys[True]}
 
 
@@ -164,7 +164,7 @@ def test_the_policy_of_the_route_is_written_down_on_both_arms() -> None:
         seen = set()
         for number in range(20):
             ex = begun(flags, headers=[(b"x-detent-session-id", b"s-%d" % number)])
-            written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+            written = exchange.intent(ex, legs.first_leg(ex, "le_1"), 0)
             seen.add((written.arm, written.falls_back))
         assert seen == {(arm, falls_back) for arm in Arm}
 
@@ -172,7 +172,7 @@ def test_the_policy_of_the_route_is_written_down_on_both_arms() -> None:
 def test_the_first_byte_is_written_of_a_good_stream_alone() -> None:
     def first_byte(asked: dict[str, Any], status: int = 200, role: Role = Role.SERVED) -> Begun | None:
         ex = begun(flagset(URL), asked)
-        leg = replace(exchange.first_leg(ex, "le_1"), role=role)
+        leg = replace(legs.first_leg(ex, "le_1"), role=role)
         return exchange.begun(ex, leg, status=status, at_us=1_300_000, first_byte_s=0.3)
 
     streamed = {"stream": True}
@@ -184,7 +184,7 @@ def test_the_first_byte_is_written_of_a_good_stream_alone() -> None:
 
 def test_what_an_app_says_of_tenant_and_region_is_written_down() -> None:
     ex = begun(flagset(URL), headers=[(b"x-detent-tenant", b"acme"), (b"x-detent-region", b"eu")])
-    written = exchange.intent(ex, exchange.first_leg(ex, "le_1"), 0)
+    written = exchange.intent(ex, legs.first_leg(ex, "le_1"), 0)
     assert (written.tenant, written.region, written.control) == ("acme", "eu", False)
 
 
@@ -193,28 +193,28 @@ def test_what_an_app_says_of_tenant_and_region_is_written_down() -> None:
 
 def test_stable_steps_in_for_a_candidate_and_for_nothing_else() -> None:
     ex = begun(with_rollout(flagset(URL), split=1.0))
-    first = exchange.first_leg(ex, "le_1")
+    first = legs.first_leg(ex, "le_1")
     failed = ended(ex, b'{"error": {"message": "busy"}}', status=503)
-    fallback = exchange.fallback_leg(ex, first, failed, "le_2")
+    fallback = legs.fallback_leg(ex, first, failed, "le_2")
     assert fallback == Leg(
         id="le_2", role=Role.FALLBACK, arm=Arm.STABLE, version=Version("openai", STABLE), why="candidate_failed:http_503"
     )
-    assert exchange.fallback_leg(ex, fallback, failed, "le_3") is None
-    assert exchange.fallback_leg(ex, first, ended(ex, broke=Outcome.CLIENT_ABORTED), "le_3") is None
-    timed_out = exchange.fallback_leg(ex, first, ended(ex, status=None, broke=Outcome.TIMED_OUT), "le_2")
+    assert legs.fallback_leg(ex, fallback, failed, "le_3") is None
+    assert legs.fallback_leg(ex, first, ended(ex, broke=Outcome.CLIENT_ABORTED), "le_3") is None
+    timed_out = legs.fallback_leg(ex, first, ended(ex, status=None, broke=Outcome.TIMED_OUT), "le_2")
     assert timed_out is not None
     assert timed_out.why == "candidate_failed:timed_out"
     stable = begun(flagset(URL))
-    assert exchange.fallback_leg(stable, exchange.first_leg(stable, "le_1"), failed, "le_2") is None
+    assert legs.fallback_leg(stable, legs.first_leg(stable, "le_1"), failed, "le_2") is None
     strict = begun(with_rollout(flagset(URL, on_candidate_failure="fail"), split=1.0))
-    assert exchange.fallback_leg(strict, exchange.first_leg(strict, "le_1"), failed, "le_2") is None
+    assert legs.fallback_leg(strict, legs.first_leg(strict, "le_1"), failed, "le_2") is None
 
 
 # ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def may_mirror(ex: Exchange, body: bytes | None = None, **more: Any) -> bool:
-    return exchange.may_mirror(ex, exchange.first_leg(ex, "le_1"), ended(ex, body_of() if body is None else body, **more))
+    return legs.may_mirror(ex, legs.first_leg(ex, "le_1"), ended(ex, body_of() if body is None else body, **more))
 
 
 def test_only_a_whole_stable_answer_is_mirrored() -> None:
@@ -227,12 +227,12 @@ def test_only_a_whole_stable_answer_is_mirrored() -> None:
     assert not may_mirror(begun(with_rollout(flagset(URL), shadow=1.0, provider="gone"))), "a candidate that cannot be sent is none"
     fallback = Leg(id="le_2", role=Role.FALLBACK, arm=Arm.STABLE, version=Version("openai", STABLE))
     ex = begun(flags)
-    assert not exchange.may_mirror(ex, fallback, ended(ex, body_of(), leg=fallback))
+    assert not legs.may_mirror(ex, fallback, ended(ex, body_of(), leg=fallback))
 
 
 def mirrored(ex: Exchange, taken: Taken = "drawn") -> tuple[Leg, Leg | None]:
     numbers = iter(range(2, 9))
-    return exchange.mirrored_legs(ex, taken, lambda prefix: f"{prefix}{next(numbers)}")
+    return legs.mirrored_legs(ex, taken, lambda prefix: f"{prefix}{next(numbers)}")
 
 
 def test_the_candidate_is_asked_and_of_a_sample_stable_once_more() -> None:
@@ -251,7 +251,7 @@ def test_mirrored_legs_are_written_down_as_no_units_exposure_and_in_the_trace_of
     ex = begun(with_rollout(flagset(URL), shadow=1.0, second=1.0), headers=headers)
     candidate, second = mirrored(ex, "rare")
     assert second is not None
-    live, new, again = (exchange.intent(ex, leg, 0) for leg in (exchange.first_leg(ex, "le_1"), candidate, second))
+    live, new, again = (exchange.intent(ex, leg, 0) for leg in (legs.first_leg(ex, "le_1"), candidate, second))
     assert live.trace == new.trace == again.trace == trace
     assert (new.role, new.arm, new.arm_served, new.model, new.why) == (Role.MIRRORED, Arm.CANDIDATE, Arm.CANDIDATE, CANDIDATE, "rare")
     assert (again.role, again.arm, again.arm_served, again.model, again.why) == (Role.MIRRORED, Arm.STABLE, Arm.STABLE, STABLE, "")
@@ -261,7 +261,7 @@ def test_mirrored_legs_are_written_down_as_no_units_exposure_and_in_the_trace_of
 
 def refused(asked: dict[str, Any] | None = None, headers: Headers = (), *, answered: bytes | None = b"{}", **route: Any) -> Any:
     ex = begun(with_rollout(flagset(URL, candidate_url=URL, **route), shadow=1.0, provider="openai-next"), asked, headers)
-    return exchange.not_mirrored(ex, heard(answered))
+    return legs.not_mirrored(ex, heard(answered))
 
 
 def test_what_may_not_be_mirrored_is_told_by_its_reason() -> None:
@@ -430,7 +430,7 @@ def test_the_route_says_what_is_taken_out(policy: Any, mail: bool, key: bool) ->
         ended(ex, b'{"error": "\\u0061da\\u0040example.com %s' % KEY.encode(), status=500),
     ):
         assert (MAIL in repr(found), KEY in repr(found)) == (mail, key), found
-    assert exchange.body_for(ex, exchange.first_leg(ex, "le_1")) == ex.body.replace(b'"chat"', b'"%s"' % STABLE.encode())
+    assert legs.body_for(ex, legs.first_leg(ex, "le_1")) == ex.body.replace(b'"chat"', b'"%s"' % STABLE.encode())
 
 
 def test_request_and_answer_share_their_placeholders() -> None:
@@ -468,7 +468,7 @@ def test_the_version_of_the_api_is_written_down_for_the_replay() -> None:
         "POST", "/v1/messages", headers, json.dumps(ASKED | {"model": "messages"}).encode(), flagset(URL), id="ex", gateway="g"
     )
     assert isinstance(found, Exchange)
-    written = exchange.intent(found, exchange.first_leg(found, "le_1"), 0)
+    written = exchange.intent(found, legs.first_leg(found, "le_1"), 0)
     assert (written.api_version, written.betas) == ("2023-06-01", ("a-1", "b-2", "c-3"))
     chat = begun(flagset(URL), headers=headers)
     assert (chat.head.api_version, chat.head.betas) == (None, ())

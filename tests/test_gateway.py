@@ -252,10 +252,10 @@ def test_when_both_refuse_the_caller_gets_stables_answer_and_both_are_recorded(m
 # ── Detent's own endpoint, and unpinned traffic ─────────────────────────────────────────────────────────────────────
 
 
-def test_health_tells_the_revision_that_is_served(gateway: Served) -> None:
+def test_health_tells_the_revision_that_is_served_and_the_breakers_that_are_open(gateway: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
     connection.request("GET", "/detent/v1/health")
-    assert json.loads(connection.getresponse().read()) == {"revision": 7}
+    assert json.loads(connection.getresponse().read()) == {"revision": 7, "circuits": []}
     connection.close()
 
 

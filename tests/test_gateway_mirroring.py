@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detent import exchange
+from detent import exchange, legs
 from detent.gateway import Gateway, Mirrors, SpoolSink, mirroring
 from detent.reading import Heard
 from detent.shadow import unmirrored
@@ -320,7 +320,7 @@ def test_at_the_end_live_records_are_waited_for_before_the_shadow(mock: Mock, mo
 
 
 def test_a_defect_in_mirroring_costs_the_caller_nothing(mock: Mock, shadowed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "mirrored_legs", lambda *_: 1 / 0)
+    monkeypatch.setattr(legs, "mirrored_legs", lambda *_: 1 / 0)
     assert post(shadowed)[2] == COMPLETION
     until(lambda: shadowed.gateway.counts["mirror_faults"] == 1)
     assert shadowed.gateway.counts["faults"] == 0
@@ -340,7 +340,7 @@ def test_without_anyone_to_mirror_nothing_is_and_nothing_is_counted(mock: Mock, 
     alone = Gateway(lambda: shadowed.flags, Spool(), shadowed.gateway._upstream, "gw-2")
     ex = exchange.plan("POST", "/v1/chat/completions", [], json.dumps(ASKED).encode(), shadowed.flags, id="ex_1", gateway="gw-2")
     assert isinstance(ex, exchange.Exchange)
-    leg, heard = exchange.first_leg(ex, "le_1"), Heard(at_us=0, latency_s=0.1, status=200, body=COMPLETION)
+    leg, heard = legs.first_leg(ex, "le_1"), Heard(at_us=0, latency_s=0.1, status=200, body=COMPLETION)
     written = exchange.result(ex, leg, heard)
     assert written.outcome is Outcome.COMPLETE
     alone._mirrors.mirror(ex, leg, live=exchange.intent(ex, leg, 0), heard=heard, written=written, outgoing=_never)

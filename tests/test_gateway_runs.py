@@ -15,9 +15,9 @@ import anthropic
 import openai
 import pytest
 
-from detent.assign import IDLE_S
 from detent.evidence import METRICS
 from detent.evidence.units import UnitFold, UnitKey, Units
+from detent.runs import IDLE_S
 from detent.terms import Arm, FlagSet, Guard, Intent, Outcome, Role, UnitKind
 from mock_upstream import COMPLETION, OK, Mock, Script, Seen, answer
 from serving import CANDIDATE, STABLE, Served, flagset, post, serving, until, with_rollout

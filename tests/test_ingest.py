@@ -414,6 +414,14 @@ def test_another_model_that_answers_is_told(scene: Scene) -> None:
     assert scene.store.state.identity_violations("ro_2") == ()
 
 
+def test_what_stands_in_for_an_outage_is_nobody_elses_identity(scene: Scene) -> None:
+    """A deployment of another provider may well say another name: that voids no rollout."""
+    stood_in = intent("a", why="outage", role=Role.FALLBACK, randomised=False, model="our-deployment")
+    scene.write(stood_in, result("a", answered_model="atlas"))
+    scene.ingest(1)
+    assert scene.store.state.identity_violations("ro_1") == ()
+
+
 def test_what_was_not_mirrored_is_added_up_by_reason(scene: Scene) -> None:
     scene.write(unmirrored("effects", 1, n=3, why="web_search"), unmirrored("budget", 1))
     scene.ingest(2)

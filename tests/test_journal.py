@@ -422,7 +422,8 @@ def test_the_past_is_that_of_stable_traffic_alone(store: Store) -> None:
     sent = [intent(f"{n}", f"u{n}", n, rollout=None, randomised=False) for n in range(10)]
     ends = [result(f"{n}", n + 1, Outcome.TIMED_OUT if n in failing else Outcome.COMPLETE) for n in range(10)]
     other = [intent("c", "u_c", 3, arm=Arm.CANDIDATE), intent("x", "u_x", 3, route="chat"), intent("o", "u_o", -9, model="before-that")]
-    failed = [result(name, 4, Outcome.TIMED_OUT) for name in "cxo"]
+    other += [intent("d", "u_d", 12, rollout=None, randomised=False, why="drill", model="the-way-back")]
+    failed = [result(name, 14, Outcome.TIMED_OUT) for name in "cxod"]
     store.journal.put([*sent, *other], [*ends, *failed])
     store.journal.put(said=[thumbs_down("f1", 20, session="u7"), thumbs_down("f2", 20, session="u_c"), thumbs_down("f3", 20, exchange="?")])
     guards = [Guard(metric=metric, margin_ratio=1.5, matures=600.0) for metric in ("error", "thumbs_down", "latency")]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from canaries import HARMED, START, in_canary, seen
+from detent.decide import decide
 from detent.errors import Exit, Refused
-from detent.terms import Decision, Flag, Held, Look, Mirror, Phase, Price, Rollout, Verb, Version
-from detent.transitions import HOLDING_REASONS, HUMAN_VERBS, after, flag_for
+from detent.evidence import METRICS
+from detent.runs import IDLE_S
+from detent.terms import Decision, Draining, DrillShare, Flag, Held, Look, Mirror, Phase, Price, RolledBack, Rollout, Verb, Version
+from detent.transitions import CUTTING, HOLDING_REASONS, HUMAN_VERBS, after, cut_short, flag_for
 from detent.windows import minimum_window_s
 from playbook import CANDIDATE, PLAN, STABLE
 from records import T0
@@ -150,6 +154,11 @@ def test_while_open_the_flag_says_what_the_rollout_says(phase: Phase) -> None:
     assert (obeyed.stable, obeyed.candidate, obeyed.rollout, obeyed.salt) == (STABLE, CANDIDATE, "ro_1", "grain")
     assert (obeyed.split, obeyed.period) == (SPLIT.get(phase, 0.0), at(phase).period)
     assert (obeyed.mirror is not None) == (phase is Phase.SHADOW)
+
+
+def test_a_rollout_that_goes_on_leaves_no_drill_on_its_flag() -> None:
+    drilled = replace(PINNED, drill=DrillShare(drill="dr_1", version=STABLE, share=0.1, salt="s", lasts_s=60.0))
+    assert flag_for(at(Phase.SOAK), drilled).drill is None
 
 
 def test_a_flag_in_the_shadow_says_what_is_mirrored_and_what_it_may_cost() -> None:
@@ -296,3 +305,57 @@ def test_what_has_ended_listens_to_nobody(verb: str, phase: Phase) -> None:
         human(verb, at(phase))
     assert refused.value.exit is Exit.REFUSED
     assert "detent explain ro_1" in str(refused.value)
+
+
+# ── runs that are under way as a rollout ends ───────────────────────────────────────────────────────────────────────
+
+
+def ended_by(rollout: Rollout, runs: Literal["cut", "drain"], reason: str, sentence: str = "", **more: Any) -> Flag:
+    """The flag after a rollback, or after what a human said, by a plan with these `runs`."""
+    rollout = replace(rollout, plan=replace(rollout.plan, runs=runs, **more))
+    before = flag_for(rollout, PINNED)
+    if reason in HUMAN_VERBS:
+        return flag_for(HUMAN_VERBS[reason](rollout, BY, "it is slow", LATER), before)
+    verb = Verb.VOID if reason == "IdentityViolated" else Verb.ROLL_BACK
+    return flag_for(after(rollout, replace(decided(verb, reason), sentence=sentence), LATER), before)
+
+
+@pytest.mark.parametrize("phase", [Phase.CANARY, Phase.SOAK])
+@pytest.mark.parametrize("said", ["roll_back", "abort", "GuardHarmed"])
+def test_a_plan_that_drains_lets_runs_finish_on_what_was_rolled_back(phase: Phase, said: str) -> None:
+    flag = ended_by(at(phase), "drain", said, "parse_error: 9 of 10 against 1 of 10", lease=45.0)
+    drained = Draining(rollout="ro_1", candidate=CANDIDATE, split=SPLIT[phase], salt="grain", lasts_s=IDLE_S)
+    left = RolledBack(rollout="ro_1", candidate=CANDIDATE, split=SPLIT[phase], salt="grain", lasts_s=IDLE_S)
+    assert flag == Flag(route="summarizer", revision=7, stable=STABLE, written_at=T0, draining=drained, rolled_back=left, lease_s=45.0)
+    assert cut_short(flag).draining is None
+    assert ended_by(at(phase), "cut", said, "parse_error: 9 of 10").draining is None
+
+
+@pytest.mark.parametrize("metric", CUTTING)
+def test_a_candidate_that_does_not_answer_is_left_at_once_whatever_the_plan_says(metric: str) -> None:
+    assert metric in METRICS
+    assert ended_by(at(Phase.CANARY), "drain", "GuardHarmed", f"{metric}: 9 of 10 against 1 of 10").draining is None
+
+
+def test_nothing_drains_where_nothing_ran_or_where_the_provider_has_changed_the_candidate() -> None:
+    for phase in (Phase.PROPOSED, Phase.BASELINE, Phase.SHADOW):
+        assert ended_by(at(phase), "drain", "roll_back").draining is None
+    assert ended_by(at(Phase.CANARY), "drain", "IdentityViolated").draining is None
+
+
+def test_the_next_rollout_ends_what_drains_of_the_last_one() -> None:
+    draining = ended_by(at(Phase.CANARY), "drain", "roll_back")
+    assert draining.draining is not None
+    assert flag_for(at(Phase.PROPOSED), draining).draining is None
+
+
+def test_a_flag_is_leased_for_as_long_as_the_plan_says() -> None:
+    rollout = at(Phase.CANARY)
+    assert flag(replace(rollout, plan=replace(rollout.plan, lease=17.0))).lease_s == 17.0
+
+
+def test_the_sentence_of_a_harm_begins_with_the_metric_that_it_is_by() -> None:
+    """`draining_of` reads it there."""
+    decision = decide(in_canary(), seen(HARMED), START)
+    assert decision.reason == "GuardHarmed"
+    assert decision.sentence.partition(":")[0] == HARMED.metric

@@ -138,6 +138,7 @@ def test_a_route_header_with_control_characters_is_refused() -> None:
         b'{"model":"a","messages":[],"messages":[{"role":"user","content":"x"}]}',
         b'{"n":1,"n":11,"model":"a"}',
         b'{"n":11,"n":1,"model":"a"}',
+        b'{"model":"a","stream":true,"stream_options":{"a":1,"a":2}}',
         b'{"model":"a"',
         b'{"model":"a"}x',
         b'{"model":"a\x00"}',

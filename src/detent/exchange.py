@@ -1,47 +1,47 @@
-"""One exchange without I/O: which legs to send, when to fall back, what to mirror, what to record. The gateway only moves the bytes.
+"""One exchange without I/O: what is decided when a request comes in, and what is recorded of it. The gateway only moves the bytes.
 
     ex = plan(request, flags, ...)           Exchange | Refusal | Unmanaged
-    leg = first_leg(ex, id)                  intent(ex, leg, at_us) is written before it is sent
+    leg = legs.first_leg(ex, id)             intent(ex, leg, at_us) is written before it is sent
     begun(ex, leg, ...)                      written when the first byte of a good stream has gone out
     ...the rim sends it, relays the answer, and says what it saw: Heard...
     written = result(ex, leg, heard)         written in the loop turn of the last byte
-    fallback_leg(ex, leg, written, id)       after a candidate that failed before its first byte
-    may_mirror, not_mirrored, mirrored_legs  after a live answer
+    legs.fallback_leg(ex, leg, written, id)  after a leg that failed before its first byte; and then what is mirrored: see `legs`
 
 Nothing here raises for what a client or a provider sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from detent import reading, wire
-from detent.assign import InFlight, Taken, assign, draw, hash_identity, unit_of
+from detent.assign import assign, draw, hash_identity, unit_of
 from detent.errors import InvalidInput
 from detent.reading import Heard
 from detent.redaction import Policy, redact_bodies, redact_text
+from detent.runs import History, Made, Memory, drained, drilled, whose
 from detent.terms import (
+    CIRCUIT_OPEN,
+    OUTAGE,
     Answer,
     Arm,
     Assignment,
     Begun,
     Dialect,
-    Endpoint,
     Flag,
     FlagSet,
     Head,
     Intent,
     Leg,
-    NotMirrored,
     Outcome,
     Provider,
     Result,
     Role,
     Route,
+    Unit,
+    UnitKind,
     Version,
 )
-from detent.wire.effects import effect_of
 from detent.wire.guard import Headers, Refusal
 
 KEPT_BYTES = 2 * 1024 * 1024
@@ -58,7 +58,11 @@ class Unmanaged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request on a route, with everything that was decided when it came in. `body` is the request as the client sent it."""
+    """A request on a route, with everything that was decided when it came in. `body` is the request as the client sent it.
+
+    `history` is what it replays of a run that this gateway knows, None where nothing in it can be bound to a version. `outage`: stable's
+    breaker was open, so that `fallback` may have to answer.
+    """
 
     id: str
     gateway: str
@@ -71,6 +75,9 @@ class Exchange:
     session: str | None
     user: str | None
     sampled: bool
+    history: History | None = None
+    outage: bool = False
+    fallback: Version | None = None
 
 
 def route_for(head: Head, flags: FlagSet) -> Route | None:
@@ -87,12 +94,12 @@ def plan(
     *,
     id: str,
     gateway: str,
-    in_flight: InFlight | None = None,
+    memory: Memory | None = None,
     at_s: float = 0.0,
 ) -> Exchange | Refusal | Unmanaged:
     """What to do with a request: serve it on its route, refuse it, or pass it on untouched. `id` is for the exchange it may become.
 
-    `in_flight` remembers the runs under way by a clock that never goes backwards, which shows `at_s`.
+    `memory` is what the gateway knows from earlier requests, by a clock that never goes backwards, which shows `at_s`.
     """
     endpoint = wire.endpoint(method, path)
     if endpoint is None:
@@ -104,11 +111,11 @@ def plan(
         head = wire.read_head(endpoint, headers, body)
     except InvalidInput as error:
         return Refusal(400, "invalid_request", error.message)
-    return begin(head, body, flags, id=id, gateway=gateway, in_flight=in_flight, at_s=at_s)
+    return begin(head, body, flags, id=id, gateway=gateway, memory=memory, at_s=at_s)
 
 
 def begin(
-    head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str, in_flight: InFlight | None = None, at_s: float = 0.0
+    head: Head, body: bytes, flags: FlagSet, *, id: str, gateway: str, memory: Memory | None = None, at_s: float = 0.0
 ) -> Exchange | Refusal | Unmanaged:
     """`plan` for a request to an endpoint that is read, once its head is."""
     route = route_for(head, flags)
@@ -122,9 +129,25 @@ def begin(
     key = flags.identity_key
     unit = unit_of(head, route.unit, key, body)
     assignment = assign(unit, flag)
-    if in_flight is not None:
-        assignment = in_flight.keep(assignment, flag, head, at_s)
-    return Exchange(
+    made, history, outage = None, None, False
+    if memory is not None:
+        if memory.makers.known or flag.rolled_back is not None:
+            made = whose(unit, flag, head, body, memory, at_s)
+            if made is not None and head.continues and wire.may_be_bound(head.endpoint, body):
+                history = History(head.endpoint, body, made.version, made.marks)
+        if memory.circuits.known:
+            outage = memory.circuits.is_open(route.name, flag.stable)
+            assignment = _past_breaker(assignment, flag, route, history, memory, sender(unit, id), at_s)
+        assignment = memory.in_flight.keep(assignment, flag, head, at_s)
+        if outage:  # nobody is compared with a version that is not itself
+            assignment = replace(assignment, randomised=False, control=False)
+        if flag.drill is not None or flag.draining is not None:
+            lent = _lent(unit, flag, head, body, memory, at_s)
+            if lent is not None:
+                assignment = _past_breaker(lent, flag, route, history, memory, sender(unit, id), at_s)
+    if outage and made is None and head.continues and wire.may_be_bound(head.endpoint, body):
+        history = History(head.endpoint, body, _version(assignment, flag), None)
+    ex = Exchange(
         id=id,
         gateway=gateway,
         revision=flags.revision,
@@ -133,10 +156,95 @@ def begin(
         route=route,
         flag=flag,
         assignment=assignment,
-        session=hash_identity(key, head.session) if key and head.session else None,
-        user=hash_identity(key, head.user) if key and head.user else None,
+        session=_identity(head.session, UnitKind.SESSION, unit, key),
+        user=_identity(head.user, UnitKind.USER, unit, key),
         sampled=draw(key, "bodies", id) < route.record.bodies,
+        history=history,
+        outage=outage,
+        fallback=None if route.fallback is None else _fallback(route, head.endpoint.dialect, flags),
     )
+    return ex if made is None or history is None or made.version == served(ex) else _moved(ex, made, history)
+
+
+def sender(unit: Unit, exchange: str) -> str:
+    """Whose failure a request's is, to a breaker. One of which nothing tells whose it is stands for itself alone."""
+    return exchange if unit.kind is UnitKind.REQUEST else unit.id
+
+
+def sender_of(ex: Exchange) -> str:
+    """`sender` of an exchange that has begun."""
+    return sender(ex.assignment.unit, ex.id)
+
+
+def _past_breaker(  # noqa: PLR0917
+    given: Assignment, flag: Flag, route: Route, history: History | None, memory: Memory, sender: str, at_s: float
+) -> Assignment:
+    """The assignment while a version's breaker keeps requests from it: stable serves, on either arm, and nobody counts.
+
+    A run that stable could not read goes on where it is, and does not count either. Where a candidate's failures are for the caller, its
+    breaker keeps nothing from it: all are sent, and all count.
+    """
+    version = flag.candidate if given.version is None else given.version
+    elsewhere = given.arm is Arm.CANDIDATE or given.version is not None
+    if version is None or not (elsewhere or given.randomised) or (given.version is None and route.on_candidate_failure != "stable"):
+        return given
+    if not memory.circuits.known or memory.circuits.may_probe(route.name, version, sender, at_s):
+        return given
+    if elsewhere and history is not None and history.for_version(flag.stable) is None:
+        return replace(given, randomised=False, control=False)
+    return Assignment(Arm.STABLE, given.unit, randomised=False, why=CIRCUIT_OPEN)
+
+
+def _identity(said: str | None, kind: UnitKind, unit: Unit, key: str) -> str | None:
+    """A session or a user as it is stored; where it is the unit, it was hashed already."""
+    if not said or not key:
+        return None
+    return unit.id if unit.kind is kind else hash_identity(key, said)
+
+
+def _lent(  # noqa: PLR0917
+    unit: Unit, flag: Flag, head: Head, body: bytes, memory: Memory, at_s: float
+) -> Assignment | None:
+    """Where a drill, or a run that finishes where it began, takes a unit for a time."""
+    if flag.draining is not None:
+        return drained(unit, flag, head, memory, at_s)
+    return drilled(unit, flag, head, memory, at_s, bound=head.continues and wire.may_be_bound(head.endpoint, body))
+
+
+def _moved(ex: Exchange, made: Made, history: History) -> Exchange | Refusal:
+    """The exchange of a run whose history another version made than serves it now: that one gets it without what is bound, or, where it
+    could not read it at all, the request is refused.
+    """
+    fit, maker = history.unbound, made.version.model
+    if fit.body is None:
+        if made.guessed:  # nobody here saw that run: it may as well be stable's own
+            return replace(ex, history=None)
+        return Refusal(400, "run_was_rolled_back", f"this run was begun on `{maker}`, which serves it no longer: start it anew")
+    if fit.marks is None:
+        return ex
+    made.marks = fit.marks
+    return replace(ex, assignment=replace(ex.assignment, why=ex.assignment.why or "cut"))
+
+
+def served(ex: Exchange) -> Version:
+    """The version that a unit is served by, if all goes well."""
+    return _version(ex.assignment, ex.flag)
+
+
+def _version(given: Assignment, flag: Flag) -> Version:
+    if given.version is not None:
+        return given.version
+    return flag.candidate if given.arm is Arm.CANDIDATE and flag.candidate is not None else flag.stable
+
+
+def falls_back(ex: Exchange) -> bool:
+    """Whether, by the route's policy, stable answers where a candidate fails."""
+    return ex.route.on_candidate_failure == "stable"
+
+
+def refuses(status: int) -> bool:
+    """Whether a status is no answer."""
+    return status >= 400
 
 
 def unmanaged(dialect: Dialect, name: str, flags: FlagSet) -> Unmanaged | Refusal:
@@ -158,8 +266,18 @@ def _flag(route: Route, dialect: Dialect, flags: FlagSet) -> Flag:
     if flag is None or flag.stable.provider not in flags.manifest.providers:
         return Flag(route=route.name, revision=flags.revision, stable=route.stable)
     if flag.candidate is not None and not _speaks(flag.candidate, dialect, flags):
-        return replace(flag, candidate=None, split=0.0, control=0.0, mirror=None)
+        flag = replace(flag, candidate=None, split=0.0, control=0.0, mirror=None)
+    if flag.drill is not None and not _speaks(flag.drill.version, dialect, flags):
+        flag = replace(flag, drill=None)
+    if flag.draining is not None and not _speaks(flag.draining.candidate, dialect, flags):
+        flag = replace(flag, draining=None)
     return flag
+
+
+def _fallback(route: Route, dialect: Dialect, flags: FlagSet) -> Version | None:
+    """What answers while stable is out, if it is declared and can be sent at all."""
+    version = route.outage_version
+    return version if version is not None and _speaks(version, dialect, flags) else None
 
 
 def _speaks(version: Version, dialect: Dialect, flags: FlagSet) -> bool:
@@ -167,107 +285,13 @@ def _speaks(version: Version, dialect: Dialect, flags: FlagSet) -> bool:
     return provider is not None and provider.dialect is dialect
 
 
-# ── legs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def first_leg(ex: Exchange, id: str) -> Leg:
-    """The leg that answers, if all goes well."""
-    if ex.assignment.arm is Arm.CANDIDATE and ex.flag.candidate is not None:
-        return Leg(id=id, role=Role.SERVED, arm=Arm.CANDIDATE, version=ex.flag.candidate)
-    return Leg(id=id, role=Role.SERVED, arm=Arm.STABLE, version=ex.flag.stable)
-
-
-def may_fall_back(ex: Exchange, leg: Leg) -> bool:
-    """Whether stable answers if this leg fails before its first byte: then that byte is awaited before the client hears anything."""
-    return leg.role is Role.SERVED and leg.arm is Arm.CANDIDATE and falls_back(ex)
-
-
-def falls_back(ex: Exchange) -> bool:
-    """Whether, by the route's policy, stable answers where a candidate fails."""
-    return ex.route.on_candidate_failure == "stable"
-
-
-def refuses(status: int) -> bool:
-    """Whether a status is no answer."""
-    return status >= 400
-
-
-def fallback_leg(ex: Exchange, leg: Leg, written: Result, id: str) -> Leg | None:
-    """The stable leg that answers in place of a candidate of which the client has not heard a byte; None where the failure stands."""
-    if not may_fall_back(ex, leg) or written.outcome is Outcome.CLIENT_ABORTED:
-        return None
-    what = f"http_{written.status}" if written.outcome is Outcome.HTTP_ERROR else written.outcome.value
-    return Leg(id=id, role=Role.FALLBACK, arm=Arm.STABLE, version=ex.flag.stable, why=f"candidate_failed:{what}")
-
-
-def asks_usage(ex: Exchange) -> bool:
-    """Whether we ask upstream for the tokens of a stream whose client did not, and take the extra chunk out again."""
-    head = ex.head
-    return head.stream and not head.asks_usage and head.endpoint is Endpoint.OPENAI_CHAT and ex.route.usage == "ask"
-
-
-def takes_usage_out(ex: Exchange, status: int, content_type: str, encoding: str) -> bool:
-    """Whether an answer carries the usage that only we asked for. An encoded stream can't be edited, and passes as it is."""
-    return asks_usage(ex) and status == 200 and content_type.startswith("text/event-stream") and encoding in {"", "identity"}
-
-
-def body_for(ex: Exchange, leg: Leg) -> bytes:
-    """The request as a leg sends it: the client's bytes with the version in place of the route's name.
-
-    The control slice has a cache of its own at the provider, as small and as cold as the candidate's.
-    """
-    cache = own_cache(ex.flag.salt) if ex.assignment.control and leg.arm is Arm.STABLE else None
-    return wire.rewrite(ex.head.endpoint, ex.body, model=leg.version.model, ask_usage=asks_usage(ex), cache_key=cache)
-
-
-def own_cache(salt: str) -> Callable[[str], str]:
-    """What becomes of an app's own cache key (empty without one) under a rollout: apart from all others, and telling nothing of either."""
-    return lambda own: hash_identity(salt, f"cache:{own}")
-
-
-# ── the shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def may_mirror(ex: Exchange, leg: Leg, written: Result) -> bool:
-    """Whether this leg is one that the shadow copies: stable, as the route's own choice, has answered it in full."""
-    live = leg.role is Role.SERVED and leg.arm is Arm.STABLE and written.outcome is Outcome.COMPLETE
-    return live and ex.flag.candidate is not None and ex.flag.mirror is not None
-
-
-def not_mirrored(ex: Exchange, heard: Heard) -> tuple[NotMirrored, str] | None:
-    """Why a request is never mirrored, with more of the reason; None where it may be. A second answer to it must do nothing in the world,
-    go where the route's processors allow, and be small enough to be kept beside the live one.
-    """
-    if ex.head.no_shadow or ex.head.no_record:
-        return "no_shadow", ""
-    allowed = ex.route.processors
-    if ex.flag.candidate is not None and allowed is not None and ex.flag.candidate.provider not in allowed:
-        return "processor", ex.flag.candidate.provider
-    if len(ex.body) > KEPT_BYTES or heard.body is None or len(heard.body) > KEPT_BYTES:
-        return "too_large", "request" if len(ex.body) > KEPT_BYTES else "answer"
-    effect = effect_of(ex.body)
-    return ("effects", effect) if effect else None
-
-
-def mirrored_legs(ex: Exchange, taken: Taken, new_id: Callable[[str], str]) -> tuple[Leg, Leg | None]:
-    """The legs on copies of a request that `may_mirror`: the candidate's, and for a sample a second one of stable's, which shows how often
-    stable disagrees with itself.
-    """
-    assert ex.flag.candidate is not None, "asked before"
-    assert ex.flag.mirror is not None, "asked before"
-    why = "rare" if taken == "rare" else ""
-    candidate = Leg(id=new_id("le_"), role=Role.MIRRORED, arm=Arm.CANDIDATE, version=ex.flag.candidate, why=why)
-    if draw(ex.flag.salt, "second", ex.id) >= ex.flag.mirror.second:
-        return candidate, None
-    return candidate, Leg(id=new_id("le_"), role=Role.MIRRORED, arm=Arm.STABLE, version=ex.flag.stable)
-
-
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
-    """What is written before a leg is sent. A mirrored leg is no unit's exposure, so it is never randomised."""
+    """What is written before a leg is sent. A mirrored leg is no unit's exposure, so it is never randomised; nor is an outage's."""
     mirrored = leg.role is Role.MIRRORED
+    draining = ex.flag.draining if ex.assignment.why == "draining" else None
     return Intent(
         leg=leg.id,
         exchange=ex.id,
@@ -275,13 +299,13 @@ def intent(ex: Exchange, leg: Leg, at_us: int) -> Intent:
         gateway=ex.gateway,
         revision=ex.revision,
         route=ex.route.name,
-        rollout=ex.flag.rollout,
+        rollout=ex.flag.rollout if draining is None else draining.rollout,
         period=ex.flag.period,
         role=leg.role,
         arm=leg.arm if mirrored else ex.assignment.arm,
         arm_served=leg.arm,
         why=leg.why,
-        randomised=ex.assignment.randomised and not mirrored,
+        randomised=ex.assignment.randomised and not mirrored and leg.why != OUTAGE,
         unit_kind=ex.assignment.unit.kind,
         unit=ex.assignment.unit.id,
         session=ex.session,

@@ -25,7 +25,7 @@ from detent.evidence.units import Changes, Label, Running, UnitFold, UnitKey, Un
 from detent.store import Store
 from detent.store.spool import Position, Spooled, iter_spool, retire, retired, segments, spool_dirs, spool_end, writer_alive
 from detent.store.tallies import Batch, SpoolMark, SpoolMove
-from detent.terms import Begun, Feedback, Guard, Intent, Kept, Outcome, Pair, Result, Rollout, Unmirrored, micros
+from detent.terms import OUTAGE, Begun, Feedback, Guard, Intent, Kept, Outcome, Pair, Result, Rollout, Unmirrored, micros
 
 BATCH_ENTRIES = 2000
 BATCH_BODY_BYTES = 16 * 2**20
@@ -370,11 +370,11 @@ def _take_apart(chunk: Sequence[_Read]) -> _Records:
 
 
 def _answered(ended: Iterable[tuple[Intent, Result]]) -> Counter[tuple[str, str, str]]:
-    """Complete answers by (rollout, model sent, model that says it answered)."""
+    """Complete answers by (rollout, model sent, model that says it answered); not those of a version that stood in for an outage."""
     return Counter(
         (intent.rollout, intent.model, result.answered_model)
         for intent, result in ended
-        if intent.rollout is not None and result.outcome is Outcome.COMPLETE and result.answered_model is not None
+        if intent.rollout is not None and intent.why != OUTAGE and result.outcome is Outcome.COMPLETE and result.answered_model is not None
     )
 
 

@@ -197,6 +197,11 @@ def kept_answer(body: bytes) -> Answer | None:
         return None
 
 
+def is_page(content_type: str) -> bool:
+    """Whether this is a web page, as a proxy or a login in the provider's place sends with a good status: no API answers with one."""
+    return content_type.lower().startswith(("text/html", "application/xhtml"))
+
+
 def whole(endpoint: Endpoint, heard: Heard) -> bool:
     """Whether a stream came to its proper end (or error) by its own words: asked where HTTP can't tell an end from a break."""
     body = plain(heard.body, heard.encoding)

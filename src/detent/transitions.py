@@ -13,7 +13,7 @@ from datetime import datetime
 from detent.catalog import price
 from detent.errors import Refused
 from detent.evidence import control_share, working_from
-from detent.terms import Decision, Evidence, Flag, Held, Mirror, Phase, Rollout, Verb, Working, show_duration
+from detent.terms import Decision, Draining, Evidence, Flag, Held, Mirror, Phase, RolledBack, Rollout, Verb, Working, show_duration
 from detent.windows import canary_served_s, minimum_window_s, served_s
 
 HOLDING_REASONS = {
@@ -22,6 +22,7 @@ HOLDING_REASONS = {
     "BaselineCouldNotRun",
     "BaselineInconclusive",
     "BaselineStale",
+    "Frozen",
     "GuardFailed",
     "GuardHarmedHold",
     "GuardWithoutData",
@@ -31,6 +32,7 @@ HOLDING_REASONS = {
     "SampleRatioAlarm",
     "ShadowHarmSuspected",
     "ShadowInconclusive",
+    "WayBackBroken",
 }
 """Reasons of Detent's own that need somebody; the others only wait for time or traffic."""
 
@@ -146,10 +148,17 @@ def flag_for(rollout: Rollout, flag: Flag) -> Flag:
     if rollout.phase is Phase.DONE:
         return Flag(route=flag.route, revision=flag.revision, stable=rollout.candidate, written_at=flag.written_at)
     if rollout.phase.terminal:
-        return Flag(route=flag.route, revision=flag.revision, stable=flag.stable, written_at=flag.written_at)
+        rolled_back = rolled_back_of(rollout, flag)
+        ended = Flag(route=flag.route, revision=flag.revision, stable=flag.stable, written_at=flag.written_at, rolled_back=rolled_back)
+        draining = draining_of(rollout, flag)
+        return ended if draining is None else replace(ended, draining=draining, lease_s=rollout.plan.lease)
     return replace(
         flag,
         candidate=rollout.candidate,
+        drill=None,
+        draining=None,
+        rolled_back=None,
+        lease_s=rollout.plan.lease,
         rollout=rollout.id,
         split=rollout.split,
         control=control_share(rollout.split) if rollout.plan.canary.control and 0.0 < rollout.split < 1.0 else 0.0,
@@ -157,6 +166,39 @@ def flag_for(rollout: Rollout, flag: Flag) -> Flag:
         salt=rollout.salt,
         mirror=mirror_of(rollout) if rollout.phase is Phase.SHADOW else None,
     )
+
+
+DRAIN_S = 30 * 60.0
+"""How long runs may finish on the candidate after a rollback: a run that asked for nothing in so long is over anyway (`runs.IDLE_S`)."""
+
+CUTTING = ("error", "fallback", "hard_failure")
+"""Harm by these is a candidate that does not answer: no run can finish on it."""
+
+
+def draining_of(rollout: Rollout, flag: Flag) -> Draining | None:
+    """What may finish on the candidate of a rollout that has just ended, by the plan's `runs = "drain"`; `flag` is the one in force.
+
+    A candidate that answers badly may finish what it began; one that fails, or that its provider has changed (`void`), may not. A human's
+    word drains as the plan has it: what that human knows to be worse is for `rollback --cut` to say.
+    """
+    if rollout.plan.runs != "drain" or flag.rollout != rollout.id or flag.candidate is None or flag.split <= 0.0:
+        return None
+    code, _, sentence = (rollout.reason or "").partition(": ")
+    if rollout.phase not in (Phase.ROLLED_BACK, Phase.ABORTED) or (code == "GuardHarmed" and sentence.partition(":")[0] in CUTTING):
+        return None
+    return Draining(rollout=rollout.id, candidate=flag.candidate, split=flag.split, salt=flag.salt, lasts_s=DRAIN_S)
+
+
+def rolled_back_of(rollout: Rollout, flag: Flag) -> RolledBack | None:
+    """Whose candidate it was that some units were on until now; None for one that nobody met. `flag` is the one in force."""
+    if flag.rollout != rollout.id or flag.candidate is None or flag.split <= 0.0:
+        return None
+    return RolledBack(rollout=rollout.id, candidate=flag.candidate, split=flag.split, salt=flag.salt, lasts_s=DRAIN_S)
+
+
+def cut_short(flag: Flag) -> Flag:
+    """The flag with nothing left to finish elsewhere: every run moves to stable at its next request."""
+    return replace(flag, draining=None)
 
 
 def mirror_of(rollout: Rollout) -> Mirror:
@@ -222,14 +264,19 @@ def human_resume(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
     return replace(rollout, held=None)
 
 
-def human_approve(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
-    """The human yes for the stage that comes next."""
-    _open(rollout, "approve")
+def coming_stage(rollout: Rollout, verb: str) -> str:
+    """The stage that comes next, where it begins with a human yes. Raises Refused where none does."""
+    _open(rollout, verb)
     following = {Phase.PROPOSED: "baseline", Phase.BASELINE: "shadow", Phase.SHADOW: "canary", Phase.CANARY: "soak"}
     stage = following.get(rollout.phase)
     if stage is None or stage not in rollout.plan.approve:
         raise Refused(f"rollout `{rollout.id}` in phase {rollout.phase} waits for no approval", hint=f"see `detent explain {rollout.id}`")
-    return replace(rollout, approved=tuple(dict.fromkeys((*rollout.approved, stage))))
+    return stage
+
+
+def human_approve(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:
+    """The human yes for the stage that comes next, as it is used: what it is bound to until then stands in `approving`."""
+    return replace(rollout, approved=tuple(dict.fromkeys((*rollout.approved, coming_stage(rollout, "approve")))))
 
 
 def human_promote(rollout: Rollout, by: str, why: str, now: datetime) -> Rollout:

@@ -6,11 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
-from detent import exchange
-from detent.assign import Mirrored
+from detent import exchange, legs
 from detent.exchange import Exchange
 from detent.gateway.allowance import Allowance
 from detent.gateway.mirroring import MirrorSink
+from detent.rare import Mirrored
 from detent.reading import Heard
 from detent.shadow.job import Job, MirrorCall
 from detent.shadow.unmirrored import UnmirroredSums
@@ -66,16 +66,16 @@ class MirrorDesk:
     def _mirror(  # noqa: PLR0917
         self, ex: Exchange, leg: Leg, live: Intent, heard: Heard, written: Result, outgoing: Callable[[Leg], Outgoing]
     ) -> None:
-        if self._sink is None or not exchange.may_mirror(ex, leg, written):
+        if self._sink is None or not legs.may_mirror(ex, leg, written):
             return
         taken = self._mirrored.takes(ex.assignment.unit, ex.flag, ex.head)
         if taken is None or ex.flag.mirror is None or ex.flag.rollout is None:
             return
-        refused = exchange.not_mirrored(ex, heard)
+        refused = legs.not_mirrored(ex, heard)
         if refused is None:
-            candidate, second = exchange.mirrored_legs(ex, taken, self._new_id)
-            legs = [candidate] if second is None else [candidate, second]
-            reason = self._held_back(legs, ex.flag.rollout, ex.flag.mirror)
+            candidate, second = legs.mirrored_legs(ex, taken, self._new_id)
+            calls = [candidate] if second is None else [candidate, second]
+            reason = self._held_back(calls, ex.flag.rollout, ex.flag.mirror)
             refused = None if reason is None else (reason, "")
             if refused is None:
                 job = Job(
@@ -99,9 +99,9 @@ class MirrorDesk:
     def _call(self, ex: Exchange, leg: Leg, outgoing: Callable[[Leg], Outgoing]) -> MirrorCall:
         return MirrorCall(intent=exchange.intent(ex, leg, self._clock_us()), outgoing=outgoing(leg))
 
-    def _held_back(self, legs: list[Leg], rollout: str, mirror: Mirror) -> NotMirrored | None:
+    def _held_back(self, calls: list[Leg], rollout: str, mirror: Mirror) -> NotMirrored | None:
         now_s = self._monotonic()
-        if any(now_s < self._paused_until.get(leg.version.provider, now_s) for leg in legs):
+        if any(now_s < self._paused_until.get(leg.version.provider, now_s) for leg in calls):
             return "paused"
         if mirror.per_second is None:
             return None
@@ -109,7 +109,7 @@ class MirrorDesk:
         if known is None or known[0] != mirror.per_second:
             known = mirror.per_second, Allowance(mirror.per_second, max(2.0, mirror.per_second), now_s)
             self._allowances[rollout] = known
-        return "rate" if known[1].take(len(legs), now_s) > 0.0 else None
+        return "rate" if known[1].take(len(calls), now_s) > 0.0 else None
 
 
 def _offered(sink: MirrorSink, job: Job) -> tuple[NotMirrored, str] | None:

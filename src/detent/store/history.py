@@ -25,6 +25,14 @@ BEFORE_S = 7 * 86400.0
 BEFORE_USERS = 2_000
 """How many users they are compared by."""
 
+INPUT_LEGS = 200
+"""How many of a route's latest answers its usual input is taken from."""
+
+INPUT_ROWS = 1_000
+"""How many of its latest legs are looked at for them, and how far back: this is asked every few seconds."""
+
+INPUT_OF_S = 3600.0
+
 
 class History:
     """What a rollout is judged against."""
@@ -44,7 +52,8 @@ class History:
 
         `at` is now: silence of units that are not mature by then says nothing. Without it, the last record is taken for now.
         """
-        of_stable = (legs.c.route == route, legs.c.arm == Arm.STABLE.value, legs.c.role == Role.SERVED.value)
+        # What a drill moved to the way back stands under stable's arm, and is no word of stable's.
+        of_stable = (legs.c.route == route, legs.c.arm == Arm.STABLE.value, legs.c.role == Role.SERVED.value, legs.c.why != "drill")
         newest = select(legs).where(*of_stable).order_by(legs.c.at_us.desc()).limit(BASE_RATE_LEGS)
         with self._db.read() as c:
             found = c.execute(newest).all()
@@ -60,6 +69,15 @@ class History:
         aimed = [(f, units[name]) for f in said if (name := f.exchange or f.session or "") in units]
         metrics = metrics_of(declared or {}, prices or {})
         return past_of(recorded, aimed, guards, metrics, until_us=None if at is None else micros(at))
+
+    def input_tokens(self, route: str, now: datetime) -> float:
+        """Input tokens of a request of this route, on average over its latest answers in the last hour; 0 where none is known."""
+        of_late = (legs.c.route == route, legs.c.at_us >= micros(now) - round(INPUT_OF_S * 1e6))
+        newest = select(legs.c.input_tokens, legs.c.role).where(*of_late).order_by(legs.c.at_us.desc()).limit(INPUT_ROWS).subquery()
+        known = select(newest.c.input_tokens).where(newest.c.role == Role.SERVED.value, newest.c.input_tokens.is_not(None))
+        with self._db.read() as c:
+            found = list(c.scalars(known.limit(INPUT_LEGS)))
+        return sum(found) / len(found) if found else 0.0
 
     def before(self, rollout: Rollout) -> dict[Arm, Before]:
         """What each arm's users were like in the 7 days before the canary: users of the candidate should be no other people.

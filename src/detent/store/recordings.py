@@ -69,7 +69,7 @@ class Recordings:
     def asked(self, route: str, *, model: str, after_us: int, until_us: int) -> Iterator[Asked]:
         """The requests of a stretch that have a complete answer of this model, oldest first. Answers are not read."""
         query = _complete(_ASKED, route).where(legs.c.model == model, legs.c.at_us > after_us, legs.c.at_us <= until_us)
-        with self._db.read() as c:
+        with self._db.read(at_leisure=True) as c:
             # In the order in which they were written: a disk reads ahead, never back, and a million bodies need not be in its cache.
             for row in c.execute(query.order_by(legs.c.at_us, legs.c.leg).execution_options(yield_per=PAGE)):
                 yield Asked(row[0], row[1], Endpoint(row[2]), row[3], row[4] is not None, row[5])
@@ -101,7 +101,7 @@ class Recordings:
         recent = (legs.c.route == route, legs.c.role == Role.SERVED.value, legs.c.at_us >= micros(since))
         newest = select(legs.c.template).where(*recent).order_by(legs.c.at_us.desc()).limit(limit).subquery()
         kept = _complete(_ASKED, route).where(*recent).order_by(legs.c.at_us.desc()).limit(min(limit, TRAFFIC_BODIES))
-        with self._db.read() as c:
+        with self._db.read(at_leisure=True) as c:
             counts = {
                 row.template: row.n for row in c.execute(select(newest.c.template, func.count().label("n")).group_by(newest.c.template))
             }

@@ -32,13 +32,16 @@ class Unit:
 class Assignment:
     """Unit + flag -> arm. `randomised` is False where no split was in force (static, forced, excluded): such units never count.
 
-    `control` marks a stable unit of the control slice.
+    `control` marks a stable unit of the control slice. `why` says (as a slug) why a unit is not where its draw would have it, `version`
+    what serves it then, if that is not the arm's own.
     """
 
     arm: Arm
     unit: Unit
     randomised: bool
     control: bool = False
+    why: str = ""
+    version: Version | None = None
 
 
 class Role(StrEnum):
@@ -51,7 +54,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One upstream call to make. `why` says why a fallback is needed."""
+    """One upstream call to make. `why` says why it is not simply the arm's version that answers (`LEG_REASONS`)."""
 
     id: str
     role: Role
@@ -60,8 +63,29 @@ class Leg:
     why: str = ""
 
 
+OUTAGE = "outage"
+"""Why a route's declared fallback answers."""
+
+CIRCUIT_OPEN = "circuit_open"
+"""Why stable serves all units of a route, whatever their draw, and none of them counts."""
+
+LEG_REASONS = {
+    "candidate_failed": "the candidate failed before its first byte, and stable answered",
+    "drill_failed": "the way back failed in a drill, and stable answered",
+    "fallback_failed": "the declared fallback failed while stable's breaker was open, and stable was tried after all",
+    OUTAGE: "stable's breaker was open, and the route's declared fallback answered",
+    CIRCUIT_OPEN: "the candidate's breaker was open, and stable served every unit, of either arm; none counts",
+    "lapsed": "the gateway did not reach the store for longer than the lease, and served stable",
+    "drill": "a drill moved the unit to the way back",
+    "draining": "a run that was under way on the candidate as it was rolled back, and finished there",
+    "cut": "a run that came from another version, whose bound parts were left out of its history",
+    "rare": "a copy of a request whose prompt template the shadow had seen little of",
+}
+"""What `why` of a leg says, by its slug; after a colon more may follow: what failed."""
+
+
 class Outcome(StrEnum):
-    """How a leg ended. `circuit_open`: its version had failed hard so often that it was not sent; a failure like those before."""
+    """How a leg ended."""
 
     COMPLETE = "complete"
     HTTP_ERROR = "http_error"
@@ -71,7 +95,6 @@ class Outcome(StrEnum):
     ERROR_EVENT = "error_event"
     MALFORMED = "malformed_upstream"
     CLIENT_ABORTED = "client_aborted"
-    CIRCUIT_OPEN = "circuit_open"
     LOST = "lost"
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from detent.errors import InvalidInput
 from detent.terms import Answer, Endpoint, Prompt
 from detent.wire import anthropic, openai_chat
+from detent.wire.bound import Marks, Unbound, may_be_bound, unbound
 from detent.wire.failures import error_body, error_event, failure_text
 from detent.wire.head import dialect, endpoint, prompt_key, read_head
 from detent.wire.identity import Headers
@@ -17,8 +18,10 @@ from detent.wire.sse import SseEvent, SseReader, parse_sse
 __all__ = [
     "UNREADABLE",
     "Headers",
+    "Marks",
     "SseEvent",
     "SseReader",
+    "Unbound",
     "UsageFilter",
     "answer_body",
     "answer_stream",
@@ -26,12 +29,14 @@ __all__ = [
     "endpoint",
     "error_body",
     "error_event",
+    "may_be_bound",
     "parse_sse",
     "prompt_key",
     "read_answer",
     "read_head",
     "read_prompt",
     "rewrite",
+    "unbound",
     "unstreamed",
 ]
 

@@ -55,8 +55,8 @@ def dialect(headers: Headers, path: str) -> Dialect:
 
 
 def read_head(endpoint: Endpoint, headers: Headers, body: bytes) -> Head:
-    """The head of a request. Raises InvalidInput for a body that is no JSON object, gives a member twice, or whose `model` is not a string
-    of 1 to 256 characters without control characters; also for an `x-detent-route` like that.
+    """The head of a request. Raises InvalidInput for a body that is no JSON object, gives a member twice (`stream_options` too), or whose
+    `model` is not a string of 1 to 256 characters without control characters; also for an `x-detent-route` like that.
     """
     found = json_text.spans(body)
     values = header_values(headers)
@@ -121,7 +121,10 @@ def _word(text: str) -> str | None:
 
 def _asks_usage(found: dict[str, Span]) -> bool:
     options = found.get("stream_options")
-    return options is not None and an_object(json_text.load(options.raw)).get("include_usage") is True
+    if options is None or not options.raw.startswith(b"{"):
+        return False
+    asked = json_text.spans(options.raw).get("include_usage")
+    return asked is not None and asked.raw == b"true"
 
 
 def _attempt(text: str) -> int:

@@ -21,6 +21,7 @@ MAX_MESSAGES = 20_000
 
 _ANY = msgspec.json.Decoder(Any)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 # From a position outside an escape to the next lone surrogate; possessive, so that a long text is read once.
 _TO_LONE = re.compile(
@@ -83,6 +84,23 @@ def items(text: bytes) -> Iterator[bytes]:
     return map(bytes, _decode(_ARRAY, text)[0])
 
 
+def masked(text: bytes) -> bytes:
+    """The text as other decoders can read it, of the same length: lone surrogate escapes are U+FFFD. Raises InvalidInput."""
+    return _decode(_RAW, text)[1]
+
+
+def places(text: bytes) -> list[tuple[int, int]]:
+    """Where the elements of a JSON array stand in its text, as [start, end). Raises InvalidInput for anything else."""
+    raws, text = _decode(_ARRAY, text)
+    found = []
+    at = text.index(b"[") + 1
+    for raw in map(bytes, raws):
+        start = text.index(raw, at)  # only spaces and a comma stand before it
+        at = start + len(raw)
+        found.append((start, at))
+    return found
+
+
 def spans(text: bytes) -> dict[str, Span]:
     """The top-level members of a JSON object, in order, with their places in the text.
 
@@ -108,6 +126,17 @@ def spans(text: bytes) -> dict[str, Span]:
             break
         at = comma.end()
     return found
+
+
+def edited(text: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """The text with each [start, end) replaced; none of them may overlap."""
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, new in sorted(edits):
+        pieces += (text[at:start], new)
+        at = end
+    pieces.append(text[at:])
+    return b"".join(pieces)
 
 
 def canonical(value: Any) -> bytes:

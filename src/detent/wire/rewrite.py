@@ -34,7 +34,7 @@ def rewrite(endpoint: Endpoint, body: bytes, *, model: str, ask_usage: bool, cac
         edits += _ask_usage(found)
     if cache_key is not None and endpoint is Endpoint.OPENAI_CHAT:
         edits += _cache_key(found, cache_key)
-    return _edited(body, edits)
+    return json_text.edited(body, edits)
 
 
 def unstreamed(body: bytes) -> bytes:
@@ -45,14 +45,7 @@ def unstreamed(body: bytes) -> bytes:
         edits.append((found["stream"].start, found["stream"].end, b"false"))
     if "stream_options" in found:
         edits.append((found["stream_options"].start, found["stream_options"].end, b"null"))
-    return _edited(body, edits)
-
-
-def _edited(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    """The body with each [start, end) replaced."""
-    for start, end, new in sorted(edits, reverse=True):
-        body = body[:start] + new + body[end:]
-    return body
+    return json_text.edited(body, edits)
 
 
 def _cache_key(found: dict[str, Span], cache_key: Callable[[str], str]) -> list[tuple[int, int, bytes]]:
