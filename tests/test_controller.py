@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from controlling import NEXT, OTHER, PIN, PROVIDER, World, pin_file, route
 from detent import evidence as ev
 from detent.baseline import stale_of
 from detent.controller import Controller, act, load_evidence, proposed
+from detent.controller.standing import StandingOrders
 from detent.decide import decide
 from detent.errors import Conflict, InvalidInput, Refused
+from detent.local_orders import give
 from detent.manifest import read
 from detent.recompute import missing, replay
 from detent.store import Store, open_store
 from detent.store.schema import decisions, rollouts
-from detent.terms import METRIC_NAMES, Decision, Flag, Guard, Phase, Rollout, Verb, Version
+from detent.terms import METRIC_NAMES, Decision, Flag, Guard, LocalOrder, Phase, Probe, Rollout, Verb, Version
 from detent.transitions import HUMAN_VERBS, after, flag_for
 from records import T0, intent, result
 
@@ -765,3 +768,231 @@ def test_a_journal_that_cannot_be_read_hides_no_decision(world: World, monkeypat
     with pytest.raises(OSError, match="disk"):
         controller.run_once()
     assert world.rollout().phase is Phase.CANARY
+
+
+# ── the way back, and who is told ──
+
+
+def told(world: World, *, open_only: bool = True, unknown: bool = False) -> list[tuple[str, str, bool]]:
+    """(kind, about, pages) of alerts; nobody probes here, so that nothing is known of ways back: that one is left out, unless asked for."""
+    found = world.store.state.alerts(open_only=open_only)
+    return sorted((one.kind, one.about, one.pages) for one in found if unknown or one.kind != "WayBackUnknown")
+
+
+def probes(world: World, *found: bool, model: str = PIN, route: str = "chat", every: float = 60.0) -> None:
+    rows = [
+        Probe(route=route, version=Version("openai", model), at=world.now - timedelta(seconds=n * every), ok=ok, detail="HTTP 500")
+        for n, ok in enumerate(found)
+    ]
+    world.store.state.add_probes(rows)
+
+
+def test_harm_is_acted_on_in_every_rollout_before_any_way_back_is_read(world: World, controller: Controller) -> None:
+    """A journal that takes long to say what a route needs must not keep users on a harmful candidate, on whichever route."""
+    reaches(world, controller, Phase.CANARY)
+    world.later(1)
+    world.sealed("tool_retry", (300, 400), (72, 3600))
+    phases: list[Phase] = []
+
+    def slow(route: str, now: object) -> float:
+        phases.append(world.rollout().phase)
+        raise OSError("the journal cannot be read")
+
+    fresh = Controller(world.store, world.clock, elapsed=world.elapsed)
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(world.store.journal, "input_tokens", slow)
+        broken.setattr(world.store.state, "minute_sums", lambda *_, **__: slow("", None))
+        with pytest.raises(OSError, match="cannot be read"):
+            fresh.run_once()
+    assert world.rollout().phase is Phase.ROLLED_BACK
+    assert set(phases) == {Phase.ROLLED_BACK}, "what was read was read after"
+
+
+def test_nothing_moves_on_by_what_was_known_of_its_way_back_long_ago(world: World, controller: Controller) -> None:
+    """A host that slept for an hour: what was proven then is read again before a step is taken."""
+    reaches(world, controller, Phase.CANARY)
+    probes(world, True)
+    controller.run_once()
+    world.later(1)
+    world.sealed("error", (8, 400), (72, 3600))
+    world.sealed("tool_retry", (8, 400), (72, 3600))
+    probes(world, False, False, False)
+    controller.run_once()
+    held = world.rollout().held
+    assert held is not None
+    assert (held.reason, world.rollout().step) == ("WayBackBroken", 0)
+
+
+def test_the_way_backs_of_many_routes_are_read_some_at_a_time(world: World, controller: Controller) -> None:
+    world.apply(pin_file(**{f"r{n}": None for n in range(20)}))
+    read: list[str] = []
+    sums = world.store.state.minute_sums
+
+    def counting(route: str, since_us: int = 0) -> object:
+        read.append(route)
+        return sums(route, since_us)
+
+    with pytest.MonkeyPatch.context() as counted:
+        counted.setattr(world.store.state, "minute_sums", counting)
+        for n in range(4):
+            controller.run_once()
+            assert len(set(read)) == min(20, 6 * (n + 1))
+        read.clear()
+        controller.run_once()
+        assert read == [], "all are known, and none is five seconds old"
+
+
+def test_a_rollback_that_was_given_by_file_is_told_once_it_is_in_the_store(world: World, controller: Controller) -> None:
+    world.apply(pin_file(chat=None))
+    order = LocalOrder(id="lo_1", route="chat", rollout=None, by="ann", why="it burns", at=world.now)
+    world.store.state.put_local_order(order, gateway="gw", said="done", at=world.now)
+    for _ in range(2):
+        controller.run_once()
+        world.now += timedelta(seconds=31)
+    (alert,) = [one for one in world.store.state.alerts() if one.kind == "LocalRollback"]
+    assert (alert.about, alert.owner, alert.pages) == ("chat", "chat@example.com", True)
+    assert alert.sentence == "chat: ann rolled it back by file on a gateway's host, about no rollout: it burns"
+    world.store.state.acknowledge_alert(alert.id, "bob", world.now)
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
+    assert [one.kind for one in world.store.state.alerts() if one.kind == "LocalRollback"] == [], "and never again"
+
+
+def test_a_way_back_that_breaks_holds_the_canary_and_pages_its_owner_until_it_works(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.later(1)
+    world.sealed("error", (8, 400), (72, 3600))
+    world.sealed("tool_retry", (8, 400), (72, 3600))
+    probes(world, False, False, False)
+    controller.run_once()
+    held = world.rollout().held
+    assert held is not None
+    assert (held.reason, world.rollout().step) == ("WayBackBroken", 0)
+    assert told(world) == [("WayBackBroken", "chat", True)]
+    (page,) = world.store.state.alerts()
+    assert (page.owner, page.sentence) == (
+        "chat@example.com",
+        f"chat: the way back to openai/{PIN} is broken: its last 3 probes failed, the newest with: HTTP 500",
+    )
+    (decision, evidence) = world.store.state.decisions("ro_1")[-1]
+    assert (
+        decide(world.store.state.decided("ro_1")[-1].before or world.rollout(), ev.decode(evidence), decision.at).reason == "WayBackBroken"
+    )
+    world.later(0.02)
+    probes(world, True)
+    controller.run_once()
+    assert world.rollout().step == 1, "it goes on by itself once traffic could come back"
+    assert told(world) == []
+    assert told(world, open_only=False) == [("WayBackBroken", "chat", True)]
+
+
+def test_a_way_back_that_nobody_looked_at_holds_nothing_and_is_told_after_ten_minutes(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.later(1)
+    world.sealed("error", (8, 400), (72, 3600))
+    world.sealed("tool_retry", (8, 400), (72, 3600))
+    controller.run_once()
+    assert world.rollout().step == 1
+    assert "WayBackUnknown" in [kind for kind, _, _ in told(world, unknown=True)], "it was unknown all the while"
+    fresh = Controller(world.store, world.clock, elapsed=world.elapsed)
+    world.apply(pin_file(chat=NEXT, search=None).replace("[routes.search]", f'[routes.search]\nrollback = "{OTHER}"'))
+    fresh.run_once()
+    assert ("WayBackUnknown", "search", False) not in told(world, unknown=True), "a server that begins does not know, and says nothing yet"
+    world.later(0.2)
+    fresh.run_once()
+    assert ("WayBackUnknown", "search", False) in told(world, unknown=True)
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
+    assert ("WayBackUnknown", "search", False) in told(world, unknown=True), "nor does the next server end what it cannot know yet"
+
+
+def test_a_route_without_a_rollout_has_its_owner_paged_too(world: World, controller: Controller) -> None:
+    world.apply(pin_file(chat=None).replace("[routes.chat]", f'[routes.chat]\nrollback = "{OTHER}"'))
+    probes(world, False, False, False, model=OTHER)
+    controller.run_once()
+    assert told(world) == [("WayBackBroken", "chat", True)]
+
+
+def test_harm_pages_the_owner_in_the_same_pass_and_once(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.sealed("error", (200, 1000), (90, 9000))
+    controller.run_once()
+    assert world.rollout().phase is Phase.ROLLED_BACK
+    assert told(world) == [("RolledBack", "ro_1", True)]
+    (page,) = [one for one in world.store.state.alerts() if one.kind == "RolledBack"]
+    assert "GuardHarmed: error: 200 of 1000" in page.sentence
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
+    assert told(world, open_only=False) == [("RolledBack", "ro_1", True)]
+    world.store.state.acknowledge_alert(page.id, "ann", world.now)
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
+    assert told(world) == [], "read is read"
+
+
+def test_a_controller_that_was_killed_after_the_rollback_is_followed_by_one_that_pages(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    world.sealed("error", (200, 1000), (90, 9000))
+    evidence = load_evidence(world.store, world.rollout())
+    decision = decide(world.rollout(), evidence, world.now)
+    moved = after(world.rollout(), decision, world.now)
+    flag = flag_for(moved, world.store.state.flags()["chat"])
+    world.store.state.commit(
+        world.rollout(), moved, flag=flag, decision=decision, evidence=ev.encode(evidence), by="detent", what="roll back", at=world.now
+    )
+    assert told(world) == []
+    Controller(world.store, world.clock, elapsed=world.elapsed).run_once()
+    assert told(world) == [("RolledBack", "ro_1", True)]
+
+
+def test_what_a_person_ends_is_told_and_pages_nobody(world: World, controller: Controller) -> None:
+    reaches(world, controller, Phase.CANARY)
+    act(world.store, "ro_1", "roll_back", by="ann", why="late", now=world.now)
+    controller.run_once()
+    assert ("RolledBackByHuman", "ro_1", False) in told(world, open_only=False)
+    assert told(world) == [], "news that pages nobody is over as it is said"
+
+
+def test_a_stale_baseline_is_told_until_a_fresh_one_is_frozen(world: World, controller: Controller) -> None:
+    world.apply(pin_file(chat=None))
+    world.freeze()
+    world.later(24 * 31)
+    controller.run_once()
+    assert told(world) == [("BaselineStale", "chat", False)]
+    world.freeze(cases=("ca_2",))
+    world.later(0.1)
+    controller.run_once()
+    assert told(world) == []
+
+
+def test_a_journal_that_cannot_be_read_keeps_word_of_harm_from_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = Controller(world.store, world.clock, elapsed=world.elapsed)
+    reaches(world, controller, Phase.CANARY)
+
+    def broken(route: str, **more: Any) -> Any:
+        raise OSError("disk")
+
+    monkeypatch.setattr(world.store.journal, "traffic", broken)
+    monkeypatch.setattr(world.store.journal, "input_tokens", broken)
+    world.later(0.1)
+    world.sealed("error", (200, 1000), (90, 9000))
+    with pytest.raises(OSError, match="disk"):
+        controller.run_once()
+    assert world.rollout().phase is Phase.ROLLED_BACK
+    assert ("RolledBack", "ro_1", True) in told(world)
+
+
+def test_an_order_that_stands_on_this_host_is_told_before_the_store_carries_it_out(world: World, tmp_path: Path) -> None:
+    world.apply(pin_file(chat=None))
+    routes = read(pin_file(chat=None)).routes
+    home = tmp_path / "home"
+    home.mkdir()
+    standing = StandingOrders(world.store, home)
+    standing.step(routes, world.now)
+    assert world.store.state.alerts() == []
+    give(home, LocalOrder(id="lo_1", route="chat", rollout=None, by="ann", why="", at=world.now))
+    for _ in range(3):
+        standing.step(routes, world.now)
+    StandingOrders(world.store, home).step(routes, world.now)  # another server of this host
+    (known,) = world.store.state.alerts()
+    assert (known.kind, known.about, known.owner, known.pages) == ("LocalRollback", "chat", "chat@example.com", True)
+    (home / "orders" / "chat.json").write_text("torn")
+    standing.step(routes, world.now)
+    (torn,) = [one for one in world.store.state.alerts() if one.id != known.id]
+    assert "an order by file that cannot be read keeps it on stable" in torn.sentence

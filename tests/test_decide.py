@@ -31,11 +31,12 @@ from detent.terms import (
     ShadowEvidence,
     Slice,
     Verb,
+    WayBack,
 )
 from detent.terms import Refused as RefusedShape
 from detent.transitions import HUMAN_VERBS, after
 from detent.view import look_in_s
-from playbook import PLAN, compared, flip
+from playbook import PLAN, STABLE, compared, flip
 
 # ── harm ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -568,13 +569,83 @@ def test_what_no_humans_word_outweighs(evidence: Evidence, against: str | None) 
         assert (said is None) if against is None else (said is not None and against in said)
 
 
+# ── the way back ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BROKEN = WayBack(route="summarizer", version=STABLE, broken="its last 3 probes failed, the newest with: HTTP 500")
+UNKNOWN = WayBack(route="summarizer", version=STABLE, unknown="it was never probed")
+PROVEN_BACK = WayBack(route="summarizer", version=STABLE, proven_at=START)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "evidence", "otherwise"),
+    [
+        (in_canary(step=0, hours=60), FINE, Verb.ADVANCE),
+        (in_canary(step=2, hours=60, looks=(PROVED,)), FINE, Verb.PROMOTE),
+        (in_soak(hours=400), FINE, Verb.FINISH),
+    ],
+)
+def test_nothing_moves_on_from_a_version_that_could_not_take_the_traffic_back(
+    rollout: Rollout, evidence: Evidence, otherwise: Verb
+) -> None:
+    """Also not at the end of a soak: that moves the last 5 % off the old version."""
+    for way_back in (None, UNKNOWN, PROVEN_BACK):
+        assert decide(rollout, replace(evidence, way_back=way_back), START).verb is otherwise
+    decision = decide(rollout, replace(evidence, way_back=BROKEN), START)
+    assert (decision.verb, decision.reason) == (Verb.HOLD, "WayBackBroken")
+    assert decision.sentence == f"the way back to {STABLE} is broken: its last 3 probes failed, the newest with: HTTP 500"
+    held = after(rollout, decision, START)
+    assert held.held is not None
+    assert (held.held.reason, held.split) == ("WayBackBroken", rollout.split)
+
+
+def test_a_canary_does_not_begin_without_a_way_back() -> None:
+    shadow = opened(phase=Phase.SHADOW, entered_at=START - 400 * HOUR, approved=("canary",))
+    evidence = Evidence(rollout="ro_1", shadow=compared(1000))
+    assert decide(shadow, evidence, START).verb is Verb.ADVANCE
+    assert decide(shadow, replace(evidence, way_back=BROKEN), START).reason == "WayBackBroken"
+    baseline = replace(shadow, phase=Phase.BASELINE)
+    assert decide(baseline, replace(evidence, way_back=BROKEN), START).reason != "WayBackBroken", "nobody meets it before"
+
+
+def test_a_broken_way_back_hides_no_harm() -> None:
+    for rollout in (in_canary(hours=1), in_soak(hours=1)):
+        assert decide(rollout, replace(seen(HARMED), way_back=BROKEN), START).reason == "GuardHarmed"
+    void = replace(FINE, way_back=BROKEN, identity_violations=("x",))
+    assert decide(in_canary(hours=1), void, START).verb is Verb.VOID
+
+
+def test_no_clock_alone_moves_traffic_to_a_version_that_does_not_answer() -> None:
+    """Trap: at_most means "stable serves". While stable is down that would be an outage made by a timer."""
+    late = in_canary(step=1, hours=24 * 15)
+    assert decide(late, FINE, START).verb is Verb.NOT_PROVED
+    assert decide(late, replace(FINE, way_back=BROKEN), START).reason == "WayBackBroken"
+
+
+def test_a_persons_word_outweighs_a_broken_way_back() -> None:
+    """Where stable's provider is down for good, going on may be the only way out; it takes a name and a reason."""
+    assert objection(in_canary(hours=50), replace(FINE, way_back=BROKEN), START) is None
+
+
+def test_a_trial_of_a_version_against_itself_has_no_way_back_to_wait_for() -> None:
+    trial = in_canary(hours=60, aa=True)
+    assert decide(trial, replace(FINE, way_back=BROKEN), START).reason != "WayBackBroken"
+
+
+def test_in_a_freeze_nothing_moves_on_and_harm_acts() -> None:
+    plan = replace(PLAN, freeze=(f"{START:%Y-%m-%d}/{START:%Y-%m-%d}",))
+    ready = in_canary(hours=60, plan=plan)
+    assert decide(ready, FINE, START).reason == "Frozen"
+    assert decide(ready, FINE, START + 24 * HOUR).verb is Verb.ADVANCE
+    assert decide(ready, seen(HARMED), START).verb is Verb.ROLL_BACK
+
+
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_order_of_precedence_is_the_designs() -> None:
     # design 6: harm > identity violated > human hold > sample-ratio alarm > approval > time > samples > proof
     names = [row.name for row in PRECEDENCE]
-    order = ["ended", "harm", "identity", "human hold", "sample ratio", "stage"]
+    order = ["ended", "harm", "identity", "human hold", "sample ratio", "way back broken", "stage"]
     assert [name for name in names if name in order] == order
 
 

@@ -31,6 +31,8 @@ from detent.terms import (
     Unscored,
     Usage,
     ValueTally,
+    Version,
+    WayBack,
 )
 from records import at, begun, intent, result
 
@@ -522,3 +524,12 @@ def test_the_digest_is_the_sha_256_of_the_stored_bytes() -> None:
         b'{"rollout":"ro_1","guards":[],"exposure":[],"baseline":null,"shadow":null,"identity_violations":[],"users_exposed":0,"users_seen":0}'
     )
     assert ev.digest(Evidence(rollout="ro_1")) == "d0ebc6df58095f6e69b0e7dce94c8984797bec91dec227749ff5cb93f6de3a19"
+
+
+def test_evidence_of_before_ways_back_were_known_keeps_its_digest_and_a_known_one_is_part_of_it() -> None:
+    """What is not there is not written: a decision that an older Detent stored recomputes to the digest that it stored."""
+    assert b"way_back" not in ev.encode(WHOLE)
+    assert ev.digest(ev.decode(ev.encode(WHOLE))) == ev.digest(WHOLE)
+    known = replace(WHOLE, way_back=WayBack(route="chat", version=Version("openai", "m"), headroom={"tokens": 0.5, "requests": 0.25}))
+    assert ev.digest(known) != ev.digest(WHOLE)
+    assert ev.decode(ev.encode(known)) == known

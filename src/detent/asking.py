@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
 
 from detent.baseline.asking import Ask, Call, Reply
 from detent.errors import CouldNotRun
@@ -57,6 +60,7 @@ async def asker(manifest: Manifest, *, whole_call_s: float = WHOLE_CALL_S) -> As
             latency_s=time.monotonic() - began,
             retry_after_s=retry_after(headers, datetime.now(UTC)),
             retry={"true": True, "false": False}.get(headers.get("x-should-retry", "")),
+            headers=headers,
         )
 
     try:
@@ -65,20 +69,57 @@ async def asker(manifest: Manifest, *, whole_call_s: float = WHOLE_CALL_S) -> As
         await upstream.close()
 
 
+async def model_facts(provider: Provider, model: str, *, whole_call_s: float) -> dict[str, Any]:
+    """What the provider's list of models says of one; empty where it says nothing that can be read."""
+    upstream = Upstream(read_s=whole_call_s)
+    await upstream.start()
+    try:
+        async with asyncio.timeout(whole_call_s):
+            with await upstream.send(_looking_up(provider, model)) as arriving:
+                found = json.loads(await _whole(arriving)) if arriving.status == 200 else {}
+    except (TimeoutError, UpstreamError, CouldNotRun, ValueError, RecursionError):
+        return {}
+    finally:
+        await upstream.close()
+    return found if isinstance(found, dict) else {}
+
+
+def _looking_up(provider: Provider, model: str) -> Outgoing:
+    headers = [(b"user-agent", b"detent")]
+    if provider.dialect is Dialect.ANTHROPIC:
+        headers.append((b"anthropic-version", ANTHROPIC_VERSION.encode()))
+    return Outgoing(
+        provider=provider,
+        method="GET",
+        path=f"/v1/models/{quote(model, safe='')}",
+        query="",
+        headers=for_upstream(headers, dialect=provider.dialect, key=_key(provider), identity=True),
+        body=b"",
+    )
+
+
 def _outgoing(provider: Provider, call: Call) -> Outgoing:
     headers = [(b"content-type", b"application/json"), (b"user-agent", b"detent")]
     if call.endpoint.dialect is Dialect.ANTHROPIC:
         headers.append((b"anthropic-version", (call.api_version or ANTHROPIC_VERSION).encode()))
         headers += [(b"anthropic-beta", ",".join(call.betas).encode())] if call.betas else []
-    key = os.environ.get(provider.key_env) if provider.key_env else None
     return Outgoing(
         provider=provider,
         method="POST",
         path=_PATHS[call.endpoint],
         query="",
-        headers=for_upstream(headers, dialect=provider.dialect, key=key, identity=True),
+        headers=for_upstream(headers, dialect=provider.dialect, key=_key(provider), identity=True),
         body=call.body,
     )
+
+
+def has_key(provider: Provider) -> bool:
+    """Whether Detent has a key of this provider's now."""
+    return bool(_key(provider))
+
+
+def _key(provider: Provider) -> str | None:
+    return os.environ.get(provider.key_env) if provider.key_env else None
 
 
 async def _whole(arriving: Arriving) -> bytes:

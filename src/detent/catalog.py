@@ -1,4 +1,4 @@
-"""Facts about the model ids of providers: is an id fixed, or an alias that may move, and what does it cost? Pure tables.
+"""Facts about the model ids of providers: is an id fixed, or an alias that may move, what does it cost, when does it end? Pure tables.
 
 Nothing is asked over a network.
 
@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from urllib.parse import urlsplit
 
-from detent.terms import Dialect, Price, Version
+from detent.terms import Dialect, Price, Provider, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +210,28 @@ _DAY = re.compile(r"-(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 def price(version: Version, own: Mapping[str, Price]) -> Price | None:
     """What a version costs: as the pin file says (`[prices."provider/model"]`), else the list price of its id, with or without its date."""
     return own.get(str(version)) or PRICES.get(version.model) or PRICES.get(_DAY.sub("", version.model))
+
+
+# ── announced ends ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+ENDS: dict[str, dict[str, date]] = {
+    "api.openai.com": {
+        # platform.openai.com/docs/deprecations, "2026-04-22: Legacy GPT model snapshots", as kept by spybara.com (2026-04-23).
+        "gpt-3.5-turbo-0125": date(2026, 10, 23),
+        "gpt-4-0613": date(2026, 10, 23),
+    },
+    "api.anthropic.com": {
+        # platform.claude.com release notes of 2026-06-15 (ai-provider-watch), and "Model deprecations" for the last (totalum.app, 2026-06).
+        "claude-opus-4-20250514": date(2026, 6, 15),
+        "claude-sonnet-4-20250514": date(2026, 6, 15),
+        "claude-opus-4-1-20250805": date(2026, 8, 5),
+    },
+}
+"""When a provider shuts a version down, by the host of its own API. Others that serve the same models (Bedrock, Vertex, Azure) have
+schedules of their own. Looked up on 2026-11-23, in stored copies; what a provider's list of models says itself goes before.
+"""
+
+
+def ends_on(provider: Provider, model: str) -> date | None:
+    """The day on which this provider shuts a version down, where that is known."""
+    return ENDS.get(urlsplit(provider.base_url).hostname or "", {}).get(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from detent.terms import Endpoint, Version
@@ -23,7 +23,8 @@ class Call:
 class Reply:
     """What came back for one call: HTTP status and whole body, and how long that took.
 
-    `retry_after_s` is how long the provider asks to be left alone, and `retry` what it says about trying again: None where it said nothing.
+    `headers` are the answer's, names in lower case. `retry_after_s` is how long the provider asks to be left alone, and `retry` what it
+    says about trying again: None where it said nothing.
     """
 
     status: int
@@ -31,6 +32,7 @@ class Reply:
     latency_s: float | None = field(default=None, compare=False)
     retry_after_s: float | None = None
     retry: bool | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 Ask = Callable[[Call], Awaitable[Reply]]

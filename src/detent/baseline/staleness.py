@@ -65,6 +65,7 @@ class Staleness:
         self._known: dict[tuple[str, BaselineStage], _Held] = {}
         self._looked_at: datetime | None = None
         self._told: set[str] = set()
+        self.known: tuple[Stale, ...] = ()
 
     def of(self, route: str, stage: BaselineStage, now: datetime) -> tuple[str, ...]:
         """Why the route's baseline is stale; () while it is not."""
@@ -75,11 +76,14 @@ class Staleness:
         return known.stale
 
     def tell(self, now: datetime) -> None:
-        """Write into the audit log, once for each baseline, that it turned stale, whether a rollout waits for it or not."""
+        """Write into the audit log, once for each baseline, that it turned stale, whether a rollout waits for it or not. `known` are those
+        that are stale, as last looked up.
+        """
         if self._looked_at is not None and timedelta() <= now - self._looked_at < timedelta(seconds=STALE_EVERY_S):
             return
         self._looked_at = now
-        for stale in self.found(now):
+        self.known = tuple(self.found(now))
+        for stale in self.known:
             known = f"baseline {stale.digest[:12]} of "
             if known not in self._told and not any(row.what.startswith(known) for row in self._store.state.audit(AUDIT_SEARCHED)):
                 self._store.state.note("detent", stale.sentence, now)

@@ -21,15 +21,22 @@ from detent.terms import (
     Rollout,
     ShadowEvidence,
     Tally,
+    WayBack,
     Working,
 )
 from detent.transitions import flag_for
 
 
 def load_evidence(
-    store: Store, rollout: Rollout, *, layers: tuple[BaselineEvidence | None, ShadowEvidence | None] | None = None
+    store: Store,
+    rollout: Rollout,
+    *,
+    layers: tuple[BaselineEvidence | None, ShadowEvidence | None] | None = None,
+    way_back: WayBack | None = None,
 ) -> Evidence:
-    """All that a decision about this rollout may read. `layers` are the findings of baseline and shadow, where they are known already."""
+    """All that a decision about this rollout may read. `layers` are the findings of baseline and shadow, where they are known already;
+    `way_back` is what is known of its way back (`way_backs`), where somebody looked.
+    """
     state = store.state
     baseline, shadow = layers if layers is not None else load_layers(store, rollout)
     # Before the exposure: a unit is exposed first, so every period that is counted here has its split below.
@@ -47,6 +54,7 @@ def load_evidence(
         identity_violations=state.identity_violations(rollout.id),
         users_exposed=exposed,
         users_seen=seen,
+        way_back=way_back,
     )
 
 

@@ -9,19 +9,28 @@ from dataclasses import replace
 from datetime import datetime
 
 from detent import evidence as ev
+from detent.alerting import alert
+from detent.approving import WAITS, usable
 from detent.baseline.staleness import Staleness
+from detent.controller.alarms import Alarms
+from detent.controller.finishing import end_draining
 from detent.controller.loading import flag_to_write, load_evidence, load_layers, working_for
+from detent.controller.way_backs import WayBacks
 from detent.decide import decide
 from detent.errors import Conflict
 from detent.store import Store
-from detent.terms import BaselineEvidence, Decision, Evidence, Phase, Plan, Rollout, ShadowEvidence, Verb
-from detent.transitions import after, learnable, learned
+from detent.terms import Approval, BaselineEvidence, Decision, Evidence, Phase, Plan, Rollout, ShadowEvidence, Verb, WayBack
+from detent.transitions import after, human_approve, learnable, learned
 
 MOST_GAP_S = 600.0
 """The longest time between two looks of a controller that counts as served: one that hung for longer looked after nothing."""
 
 WATCH_EVERY_S = 5.0
 """How often it is written at most that a rollout is looked after; for a plan of short windows a hundredth of the shortest."""
+
+
+ENDS_FOR_HARM = frozenset({Verb.ROLL_BACK, Verb.REJECT, Verb.VOID})
+"""What is said of a rollout whatever its way back is like."""
 
 
 def watch_every_s(plan: Plan) -> float:
@@ -44,6 +53,8 @@ class Controller:
         self._layers: dict[str, tuple[object, tuple[BaselineEvidence | None, ShadowEvidence | None]]] = {}
         self._looked_after: dict[str, float] = {}
         self._stale = Staleness(store)
+        self._way_backs = WayBacks(store)
+        self._alarms = Alarms(store)
 
     def run_once(self) -> tuple[Decision, ...]:
         """Decide about every open rollout once; returns the decisions that were committed.
@@ -58,23 +69,67 @@ class Controller:
                 rollouts = self._store.state.rollouts(open_only=True)
         except Exception as error:  # noqa: BLE001 raised again below: time that is not counted must not hide harm
             broken.append(error)
-        for rollout in rollouts:
+        # Harm first: no way back is read before each rollout has been looked at for harm.
+        known = [(rollout, self._way_backs.last(rollout, self._clock())) for rollout in rollouts]
+        later: list[Rollout] = []
+        for rollout, way_back in known:
+            self._take(rollout, way_back, committed, broken, later if way_back is None else None)
+        for rollout in later:
             try:
-                decision = self._reconcile(rollout)
-            except Conflict:
-                continue  # somebody moved it first; the next pass loads what they wrote
-            except Exception as error:  # noqa: BLE001 raised again below, when all others have had their turn
+                way_back = self._way_backs.of(rollout, self._clock())
+            except Exception as error:  # noqa: BLE001 raised again below; nothing moves on to a candidate while this is not known
                 broken.append(error)
                 continue
-            if decision is not None:
-                committed.append(decision)
+            self._take(rollout, way_back, committed, broken)
         try:
-            self._stale.tell(self._clock())
+            end_draining(self._store, self._clock())
+        except Exception as error:  # noqa: BLE001 likewise
+            broken.append(error)
+        try:
+            self._tell(self._store.state.rollouts(open_only=True) if committed else rollouts, self._clock())
         except Exception as error:  # noqa: BLE001 likewise: a journal that cannot be read must not hide harm
             broken.append(error)
         if broken:
             raise broken[0]
         return tuple(committed)
+
+    def _take(
+        self,
+        rollout: Rollout,
+        way_back: WayBack | None,
+        committed: list[Decision],
+        broken: list[Exception],
+        later: list[Rollout] | None = None,
+    ) -> None:
+        """One rollout, decided; into `later` goes one that shows no harm and of whose way back nothing is known yet."""
+        try:
+            decision = self._reconcile(rollout, way_back, harm_only=later is not None)
+        except Conflict:
+            return  # somebody moved it first; the next pass loads what they wrote
+        except Exception as error:  # noqa: BLE001 raised again by who asked, when all others have had their turn
+            broken.append(error)
+            return
+        if decision is not None:
+            committed.append(decision)
+        elif later is not None:
+            later.append(rollout)
+
+    def _tell(self, opened: Sequence[Rollout], now: datetime) -> None:
+        """Who is to know of what there is now, is told of it; what is over is ended.
+
+        Raises what could not be looked up, after all else was told, and by what was last known of it.
+        """
+        failed: list[Exception] = []
+        for look in (self._stale.tell, self._way_backs.step):
+            try:
+                look(now)
+            except Exception as error:  # noqa: BLE001 raised again below: it must not keep word of harm from anybody
+                failed.append(error)
+        stale = [alert("BaselineStale", one.route, one.owner, one.sentence, now, key=one.digest) for one in self._stale.known]
+        ways = self._alarms.of_way_backs(self._way_backs.known, self._way_backs.owners, opened, now)
+        self._alarms.step(opened, [*stale, *ways], now, owners=self._way_backs.owners)
+        if failed:
+            raise failed[0]
 
     def _look_after(self, rollouts: Sequence[Rollout]) -> bool:
         """Write that these are looked after, where it is time to; whether anything was written.
@@ -92,21 +147,47 @@ class Controller:
             self._looked_after.update(dict.fromkeys(looked_after, elapsed))
         return bool(by_last)
 
-    def _reconcile(self, rollout: Rollout) -> Decision | None:
-        evidence = load_evidence(self._store, rollout, layers=self._known_layers(rollout))
+    def _reconcile(self, rollout: Rollout, way_back: WayBack | None, *, harm_only: bool = False) -> Decision | None:
+        """Decide about one and commit what is new, with `harm_only` nothing else; the decision, if it was committed."""
+        evidence = load_evidence(self._store, rollout, layers=self._known_layers(rollout), way_back=way_back)
         now = self._clock()
         decision = decide(rollout, evidence, now)
-        moved = after(rollout, decision, now)
+        if harm_only and decision.verb not in ENDS_FOR_HARM:
+            return None
+        said, about = self._approved(rollout, decision, now)
+        if said is not None and (then := decide(about, evidence, now)).verb in (Verb.ADVANCE, Verb.PROMOTE):
+            decision = then
+        else:
+            said, about = None, rollout
+        moved = after(about, decision, now)
         if moved.phase is Phase.CANARY and rollout.phase is not Phase.CANARY:
             moved = replace(moved, working=working_for(self._store, rollout, now))
         if moved == rollout and not self._is_news(decision, rollout.phase):
             self._learn(rollout, evidence, now)
             return None
         what = f"{decision.verb}: {decision.reason}: {decision.sentence}"
-        flag = flag_to_write(self._store, rollout, moved)
-        self._store.state.commit(rollout, moved, flag=flag, decision=decision, evidence=ev.encode(evidence), by="detent", what=what, at=now)
+        self._store.state.commit(
+            rollout,
+            moved,
+            flag=flag_to_write(self._store, rollout, moved),
+            decision=decision,
+            evidence=ev.encode(evidence),
+            by="detent",
+            what=what,
+            at=now,
+            decided=about,
+            approval=said.id if said else None,
+        )
         self._said[rollout.id] = (moved.phase, decision.verb, decision.reason)
         return decision
+
+    def _approved(self, rollout: Rollout, decision: Decision, now: datetime) -> tuple[Approval | None, Rollout]:
+        """The yes that is good for what this decision waits for, and the rollout with it; see `approving`."""
+        if decision.reason != WAITS:
+            return None, rollout
+        given = self._store.state.approvals(rollout.id)
+        said = usable(given, rollout, self._store.state.last_decision(rollout.id), now) if given else None
+        return said, rollout if said is None else human_approve(rollout, said.by, "", now)
 
     def _learn(self, rollout: Rollout, evidence: Evidence, now: datetime) -> None:
         """What had no history when the canary began is learned from stable's own units, once there are enough of them."""

@@ -78,7 +78,13 @@ def digest(evidence: Evidence) -> str:
 def encode(evidence: Evidence) -> bytes:
     """Canonical JSON of the evidence, as stored with its decision."""
     # In two steps: the encoder sorts only what has names for keys, and buckets are numbers.
-    return msgspec.json.encode(msgspec.to_builtins(evidence, str_keys=True, order="deterministic"))
+    plain = msgspec.to_builtins(evidence, str_keys=True, order="deterministic")
+    # What came later than the others: evidence that was stored without it keeps its digest.
+    if plain["way_back"] is None:
+        del plain["way_back"]
+    if (shadow := plain["shadow"]) is not None and shadow.get("late", ()) is None:
+        del shadow["late"]
+    return msgspec.json.encode(plain)
 
 
 _EVIDENCE = msgspec.json.Decoder(Evidence)

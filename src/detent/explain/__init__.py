@@ -4,6 +4,7 @@ rollout.py  headline, the whole explanation, the same for machines      guards.p
 balance.py  whether the arms were alike before                          baseline.py  a baseline's result
 shadow.py   what a shadow compared, where the answers differ, its cost  gateways.py  which gateway serves which revision
 timings.py  how long both versions took for copies                       wording.py   words that these share
+way_back.py the way back of each route, versions kept, open alerts
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from detent.explain.guards import GuardTold, guards_told
 from detent.explain.rollout import Beside, as_json, explain, headline
 from detent.explain.shadow import Example, ShadowBeside, beyond_first, describe_shadow, shadow_json, shadow_told
 from detent.explain.timings import Timing, timings_of
+from detent.explain.way_back import describe_way_back
 from detent.explain.wording import ago, describe
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "describe_baseline",
     "describe_gateway",
     "describe_shadow",
+    "describe_way_back",
     "explain",
     "guards_told",
     "headline",

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
+from detent.alerting import way_out
 from detent.evidence.past import Before
 from detent.explain.balance import Share, describe_balance, shares
 from detent.explain.baseline import describe_baseline
 from detent.explain.guards import Reports, Segments, describe_guard, guards_told
 from detent.explain.shadow import describe_shadow
+from detent.explain.way_back import describe_way_back
 from detent.explain.wording import ago, describe
 from detent.guarding import describe_e
 from detent.terms import Arm, BaselineEvidence, Decision, Evidence, Phase, Rollout, Verb, show_duration
@@ -64,6 +66,10 @@ def explain(
     """Where it stands and why, what it waits for, each guard with both arms' numbers, and the decisions so far."""
     view = View(rollout, evidence, now)
     lines = [headline(rollout, now), *_of_the_rollout(rollout, decisions, now)]
+    if evidence.way_back is not None and not rollout.phase.terminal:
+        lines.append(describe_way_back(evidence.way_back, now))
+        if evidence.way_back.broken and not rollout.aa:
+            lines.append(f"  {way_out(rollout.id, rollout.phase)}")
     if baseline is not None:
         lines += describe_baseline(baseline, "warn")  # it has begun: a baseline that went stale since is told, and holds nothing up
     if evidence.shadow is not None:

@@ -1,4 +1,6 @@
-"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score and judge shadow pairs."""
+"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score and judge shadow pairs, keep the
+way back warm and drilled, tell owners.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,23 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from detent.anchor import Anchors
 from detent.asking import asker
 from detent.baseline import BaselineRunner
 from detent.baseline.judging import Judging
 from detent.baseline.lanes import Lanes
 from detent.baseline.running import ENDING_S, WATCH_S
 from detent.controller import Controller, baseline_of
+from detent.controller.standing import StandingOrders
+from detent.driller import Driller
 from detent.errors import DetentError
 from detent.explain import describe
 from detent.grader import Grader
 from detent.ingest import Ingester
 from detent.judge import judge_for
+from detent.notify import CHANNELS, Channel, Notifier
 from detent.plugins import load_checks
+from detent.prober import Prober
 from detent.serve.judging import PairJudges
 from detent.serve.place import Place
 from detent.store import Store
@@ -36,6 +43,17 @@ KEEPER_BATCHES = 10
 
 WORKER_S = 0.2
 
+WARM_S = 5.0
+"""How often it is looked which way back is due to be probed."""
+
+NOTIFY_S = 1.0
+"""The longest time that a page waits to be sent."""
+
+DRILLS_S = 0.25
+"""How long a drill waits at most between two of its steps."""
+
+ANCHOR_S = 60.0
+
 REST_S = 60.0
 """How long a baseline that cannot be run at all (a wrong key, no such model) rests before it is tried again."""
 
@@ -49,7 +67,7 @@ class Repeating:
     def __init__(
         self,
         name: str,
-        step: Callable[[], None],
+        step: Callable[[], object],
         every_s: float,
         *,
         ending: threading.Event,
@@ -101,6 +119,11 @@ def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event
     baselines = place.with_store(lambda store: Baselines(store, flags, place.home, ending))
     grader = place.with_store(Grader)
     judges = place.with_store(lambda store: PairJudges(store, flags, place.home, ending))
+    prober = place.with_store(lambda store: Prober(store, flags, clock=_now))
+    driller = place.with_store(lambda store: Driller(store, _now))
+    orders = place.with_store(lambda store: StandingOrders(store, place.home))
+    anchors = place.with_store(lambda store: Anchors(store, place.home))
+    channels = {channel.name: place.with_store(partial(_notifier, flags=flags, channel=channel)) for channel in CHANNELS}
 
     def grade() -> None:
         manifest = flags().manifest
@@ -112,11 +135,25 @@ def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event
         repeating("baseline", lambda: baselines().step(), WORKER_S),
         repeating("grader", grade, WORKER_S),
         repeating("judge", lambda: judges().step(), WORKER_S),
+        repeating("warm", lambda: prober().step(), WARM_S),
+        repeating("drills", lambda: driller().step(), DRILLS_S),
+        repeating("orders", lambda: orders().step(flags().manifest.routes, _now()), NOTIFY_S),
+        repeating("anchor", lambda: anchors().step(), ANCHOR_S),
+        # A channel each: a mail server that is slow keeps no webhook waiting.
+        *(repeating(f"notify {name}", partial(_tell, notifier), NOTIFY_S) for name, notifier in channels.items()),
     ]
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _notifier(store: Store, *, flags: Callable[[], FlagSet], channel: Channel) -> Notifier:
+    return Notifier(store, lambda: flags().manifest.notify, channel, clock=_now)
+
+
+def _tell(notifier: Callable[[], Notifier]) -> int:
+    return notifier().step()
 
 
 class Keeper:

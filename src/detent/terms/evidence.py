@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from detent.terms.shadow import ShadowEvidence
+from detent.terms.way_back import WayBack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,10 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a decision reads. Its digest is stored with the decision, which recomputes from it to the same value."""
+    """All that a decision reads. Its digest is stored with the decision, which recomputes from it to the same value.
+
+    `way_back` None: nobody looked, as in every decision of a Detent that did not know of it; it is then left out of what the digest is of.
+    """
 
     rollout: str
     guards: tuple[GuardEvidence, ...] = ()
@@ -241,3 +245,4 @@ class Evidence:
     identity_violations: tuple[str, ...] = ()
     users_exposed: int = 0
     users_seen: int = 0
+    way_back: WayBack | None = None
