@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from detent import manifest as pin_file
 from detent.controller.acting import act
 from detent.controller.loading import working_for
+from detent.controller.rehearsing import blocking, end_drill, no_drills, rehearsed
 from detent.errors import Conflict, InvalidInput, Refused
 from detent.fitting import describe_fitting, fitted_guards, guards_to_look_for, with_hourly
+from detent.freezing import frozen
+from detent.loosening import loosened
 from detent.proposals import Proposal, proposals, refuse_if_any
 from detent.store import Store
-from detent.terms import Flag, Manifest, Past, Plan, Power, Role, Rollout, Route, micros
+from detent.terms import Flag, Manifest, Past, Plan, Power, Provider, Role, Rollout, Route, micros
 from detent.transitions import flag_for, into_canary
 
 ENOUGH_PAST = 100
@@ -50,10 +53,12 @@ def apply(
     itself is stored last, so an `apply` that was killed is finished by running it again.
     """
     manifest = pin_file.read(text, file=file)
-    found = proposed(store, manifest, supersede=supersede, retry=retry_why is not None)
+    found = proposed(store, manifest, supersede=supersede, retry=retry_why is not None, now=now)
     refuse_if_any(found)
     opening = {p.route: _planned(store, manifest, p.route, unproven_why, now) for p in found if _opens(p)}
     found = tuple(replace(p, details=(*p.details, *opening[p.route].told)) if _opens(p) else p for p in found)
+    for route in _unlike_before(store, manifest, text):  # those whose rollout opens as well: it would end their drill by itself
+        end_drill(store, route, by=by, why="a pin file was applied that changes its route", now=now)
     flags = store.state.flags()
     added = [Flag(route=name, revision=0, stable=route.stable) for name, route in manifest.routes.items() if name not in flags]
     if added:
@@ -64,7 +69,7 @@ def apply(
         if _opens(proposal):
             plan, unproven = opening[proposal.route].plan, opening[proposal.route].unproven
             rollout = _opened(store, manifest, manifest.routes[proposal.route], plan, rollout_id=new_id(), salt=new_salt(), now=now)
-            rollout = replace(rollout, unproven=f"{by}: {unproven}" if unproven else "")
+            rollout = replace(rollout, proposed_by=by, unproven=f"{by}: {unproven}" if unproven else "")
             why = "; ".join(filter(None, (retry_why, f"although it can prove nothing: {unproven}" if unproven else "")))
             store.state.open_rollout(rollout, by=by, at=now, why=why)
     removed = [proposal.route for proposal in found if proposal.kind == "remove"]
@@ -74,17 +79,41 @@ def apply(
     return found
 
 
+def loosened_by(store: Store, manifest: Manifest) -> tuple[str, ...]:
+    """What this pin file no longer asks a human yes for that the one in force does; see `loosening`."""
+    applied = store.state.manifest_text()
+    return () if applied is None else loosened(pin_file.read(applied.text), manifest)
+
+
 def _opens(proposal: Proposal) -> bool:
     return proposal.kind in ("open", "supersede")
 
 
-def proposed(store: Store, manifest: Manifest, *, supersede: bool = False, retry: bool = False) -> tuple[Proposal, ...]:
-    """What applying this pin file would do, from the store's flags and rollouts."""
+def _unlike_before(store: Store, manifest: Manifest, text: str) -> Iterator[str]:
+    """Routes on which a drill is under way and that this pin file says something else of than the one in force."""
+    applied = store.state.manifest_text()
+    if applied is None or applied.text == text:
+        return
+    before = pin_file.read(applied.text)
+    for name in {report.route for report in store.state.drills(under_way=True)}:
+        if name not in manifest.routes or name not in before.routes or _of(manifest, name) != _of(before, name):
+            yield name
+
+
+def _of(manifest: Manifest, name: str) -> tuple[Route, Plan, Mapping[str, Provider]]:
+    route = manifest.routes[name]
+    return route, manifest.plans[route.plan], manifest.providers
+
+
+def proposed(
+    store: Store, manifest: Manifest, *, supersede: bool = False, retry: bool = False, now: datetime | None = None
+) -> tuple[Proposal, ...]:
+    """What applying this pin file would do, from the store's flags and rollouts; with `now`, also what drills and freezes have to say."""
     rollouts = store.state.rollouts()
     applied = store.state.manifest_text()
     opened: Mapping[str, Rollout] = {r.route: r for r in rollouts if not r.phase.terminal}
     ended = [r for r in rollouts if r.phase.terminal and not r.aa]
-    return proposals(
+    found = proposals(
         manifest,
         store.state.flags(),
         opened,
@@ -93,6 +122,21 @@ def proposed(store: Store, manifest: Manifest, *, supersede: bool = False, retry
         supersede=supersede,
         retry=retry,
     )
+    return found if now is None else tuple(_with_drill(store, manifest, proposal, now) for proposal in found)
+
+
+def _with_drill(store: Store, manifest: Manifest, proposal: Proposal, now: datetime) -> Proposal:
+    """A rollout that would open is refused where a drill is overdue or failed, and told where a freeze will hold it."""
+    if not _opens(proposal):
+        return proposal
+    if (blocked := blocking(store, manifest, proposal.route, now)) is not None:
+        first = f"end rollout {proposal.ends} with `detent abort {proposal.ends}`, then " if proposal.ends else ""
+        return replace(proposal, kind="refuse", sentence=f"{blocked.code}: {blocked.sentence}", hint=f"{first}{blocked.hint}")
+    route = manifest.routes[proposal.route]
+    told = [f"{until}: it opens, and waits for that"] if (until := frozen(manifest.plans[route.plan], now)) is not None else []
+    if manifest.plans[route.plan].drill is None and rehearsed(store, manifest, proposal.route, now) is not None:
+        told.append(no_drills(route.plan))
+    return replace(proposal, details=(*proposal.details, *told))
 
 
 def fitted(store: Store, manifest: Manifest, name: str, now: datetime) -> tuple[Plan, Past]:
@@ -212,6 +256,7 @@ def open_aa(store: Store, name: str, *, by: str, why: str, now: datetime, rollou
         salt=salt,
         opened_at=now,
         entered_at=now,
+        proposed_by=by,
         aa=True,
     )
     rollout = into_canary(replace(rollout, working=working_for(store, rollout, now)), now)

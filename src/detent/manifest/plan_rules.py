@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from detent.manifest.drill_rules import drills, freezes, ways_back
 from detent.manifest.findings import Finding, Path, dotted, shown
 from detent.manifest.rules import Data, select, strings, tables
 from detent.stats.least import ALPHA_FLIPS, least_runs
@@ -196,5 +197,8 @@ PLAN_RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _canary_windows,
     _first_window,
     _growing,
+    drills,
+    ways_back,
+    freezes,
 )
 """The rules for plans but their guards, in the order of the file."""

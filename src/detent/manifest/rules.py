@@ -138,12 +138,12 @@ def _providers_of_routes(data: Data) -> Iterator[Finding]:
     for path, name in strings(data, "routes", "*", "provider"):
         if name not in names_of(data, "providers"):
             yield Finding(path, f"unknown provider: {shown(name)}", did_you_mean(name, names_of(data, "providers")))
-        elif _dialect(data, name) is Dialect.GEMINI:
+        elif dialect_of(data, name) is Dialect.GEMINI:
             hint = "requests of this dialect pass through as they are; leave them without a route for now"
             yield Finding(path, f"a route on a provider of dialect gemini, whose answers are not read yet: {shown(name)}", hint)
 
 
-def _dialect(data: Data, provider: object) -> Dialect:
+def dialect_of(data: Data, provider: object) -> Dialect:
     """The dialect of a provider; where that is wrong or missing, the one that judges model ids by their shape alone."""
     written = next((v for _, v in select(data, ("providers", str(provider), "dialect"))), None)
     return Dialect(written) if isinstance(written, str) and written in set(Dialect) else Dialect.OPENAI
@@ -153,7 +153,7 @@ def _versions(data: Data) -> Iterator[Finding]:
     for key in ("version", "next", "rollback"):
         for path, model in strings(data, "routes", "*", key):
             provider = data["routes"][path[1]].get("provider")
-            judged = snapshot(_dialect(data, provider), model)
+            judged = snapshot(dialect_of(data, provider), model)
             if isinstance(judged, Floating):
                 hint = (
                     f"known snapshots: {judged.suggestion}" if judged.suggestion else "write an exact id of the provider's list of models"
@@ -235,6 +235,15 @@ def _addresses(data: Data) -> Iterator[Finding]:
             yield Finding((*path, "control"), f"both listeners on one address: {shown(first)}", "give `control` a port of its own")
 
 
+def _approvers(data: Data) -> Iterator[Finding]:
+    """A blank name would be that of whoever gives none."""
+    for path, server in tables(data, "server"):
+        names = server.get("approves_alone")
+        for i, name in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(name, str) and (not name.strip() or name != name.strip() or not name.isprintable()):
+                yield Finding((*path, "approves_alone", i), f"not a name: {shown(name)}", "write it as the token or `--by` says it")
+
+
 def _host(address: str) -> str | None:
     """The host of `127.0.0.1:8700` or `[::1]:8700`, or None if it is neither."""
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", address, re.ASCII)
@@ -253,5 +262,6 @@ RULES: tuple[Callable[[Data], Iterator[Finding]], ...] = (
     _contexts,
     _units,
     _addresses,
+    _approvers,
 )
 """The rules for everything but plans, checks, judges and prices, in the order of the file."""

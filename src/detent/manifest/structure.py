@@ -22,6 +22,7 @@ from detent.terms import (
     FileTable,
     Guard,
     Manifest,
+    Notify,
     Plan,
     Price,
     Provider,
@@ -57,6 +58,7 @@ _TABLES: tuple[tuple[Path, type[FileTable]], ...] = (
     (("metrics", "*"), DeclaredMetric),
     (("prices", "*"), Price),
     (("server",), Server),
+    (("notify",), Notify),
 )
 
 _MISSING: dict[tuple[type[FileTable], str], str] = {

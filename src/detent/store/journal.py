@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from detent.evidence.units import UnitKey
 from detent.store.database import Database, insert_missing, upsert
+from detent.store.drilled import Drilled
 from detent.store.history import History
 from detent.store.mirrored import Mirrored
 from detent.store.recordings import Recordings
@@ -41,9 +42,9 @@ class Recorded:
     result: Result | None
 
 
-class Journal(Recordings, History, Mirrored):
-    """What happened, leg by leg; with `Recordings` (what baselines are drawn from), `History` (what a rollout is judged against) and
-    `Mirrored` (what a shadow is graded from).
+class Journal(Recordings, History, Mirrored, Drilled):
+    """What happened, leg by leg; with `Recordings` (what baselines are drawn from), `History` (what a rollout is judged against),
+    `Mirrored` (what a shadow is graded from) and `Drilled` (what a drill is judged by).
     """
 
     def __init__(self, database: Database) -> None:

@@ -29,9 +29,23 @@ from detent.terms.evidence import (
     ValueTally,
     Verdict,
 )
-from detent.terms.flags import OPEN_PHASES, Arm, Draining, DrillShare, Flag, FlagSet, Mirror, Phase
+from detent.terms.flags import OPEN_PHASES, Arm, Draining, DrillShare, Flag, FlagSet, Mirror, Phase, RolledBack
 from detent.terms.forecast import Forecast, Range
-from detent.terms.legs import Assignment, Begun, Feedback, Intent, Leg, Outcome, Result, Role, Unit, UnitKind
+from detent.terms.legs import (
+    CIRCUIT_OPEN,
+    LEG_REASONS,
+    OUTAGE,
+    Assignment,
+    Begun,
+    Feedback,
+    Intent,
+    Leg,
+    Outcome,
+    Result,
+    Role,
+    Unit,
+    UnitKind,
+)
 from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, HARMFUL_CHANGES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
 from detent.terms.past import Past, PastMetric
 from detent.terms.pinfile import (
@@ -78,10 +92,26 @@ from detent.terms.shadow import (
     Spent,
     Unmirrored,
 )
-from detent.terms.way_back import Alert, DrillReport, DrillStep, DrillVerdict, Probe, WayBack
+from detent.terms.way_back import (
+    TOKEN_ROLES,
+    Alert,
+    Approval,
+    Delivery,
+    DrillReport,
+    DrillStep,
+    DrillVerdict,
+    FormerVersion,
+    LocalOrder,
+    Probe,
+    Token,
+    TokenRole,
+    Waiver,
+    WayBack,
+)
 
 __all__ = [
     "CHECK_NAMES",
+    "CIRCUIT_OPEN",
     "CUT_OFF",
     "DIMENSIONS",
     "DURATION",
@@ -89,11 +119,15 @@ __all__ = [
     "HARMFUL_CHANGES",
     "JUDGED_CHECKS",
     "LEASE_S",
+    "LEG_REASONS",
     "METRIC_NAMES",
     "OPEN_PHASES",
+    "OUTAGE",
     "SHAPE",
+    "TOKEN_ROLES",
     "Alert",
     "Answer",
+    "Approval",
     "Arm",
     "Assignment",
     "Baseline",
@@ -113,6 +147,7 @@ __all__ = [
     "DayOfPairs",
     "Decision",
     "DeclaredMetric",
+    "Delivery",
     "Dialect",
     "Draining",
     "Drill",
@@ -130,6 +165,7 @@ __all__ = [
     "FlagSet",
     "Flip",
     "Forecast",
+    "FormerVersion",
     "Group",
     "Guard",
     "GuardEvidence",
@@ -141,6 +177,7 @@ __all__ = [
     "Judgement",
     "Kept",
     "Leg",
+    "LocalOrder",
     "Look",
     "LookAt",
     "LookPower",
@@ -172,6 +209,7 @@ __all__ = [
     "ReportedCase",
     "Result",
     "Role",
+    "RolledBack",
     "Rollout",
     "Route",
     "Run",
@@ -187,6 +225,8 @@ __all__ = [
     "Spread",
     "Status",
     "Tally",
+    "Token",
+    "TokenRole",
     "ToolCall",
     "ToolResult",
     "Unit",
@@ -199,6 +239,7 @@ __all__ = [
     "Verb",
     "Verdict",
     "Version",
+    "Waiver",
     "WayBack",
     "Working",
     "micros",

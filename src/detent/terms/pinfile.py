@@ -162,7 +162,7 @@ class Drill(FileTable):
     every: Seconds = 30 * 86400.0
     share: float = 0.10
     lasts: Seconds = 300.0
-    at: str = "* * * * *"
+    at: str = "0 9-15 * * 1-4"
 
 
 LEASE_S = 60.0
@@ -176,8 +176,8 @@ class Plan(FileTable):
     """The ordered stages of a rollout and its guards; fixed when a rollout opens.
 
     `lease` is how long a gateway that does not reach the store goes on splitting. `runs` says what a rollback does to an agent's run on the
-    candidate: `cut` moves it to stable at its next request, `drain` lets it finish. In a `freeze` (`2026-12-20/2027-01-04`, UTC days, both
-    ends in it) nothing widens, advances or is drilled; harm still acts.
+    candidate: `cut` moves it to stable at its next request, `drain` lets it finish. Without `drill` no drill is scheduled, and none is
+    overdue. In a `freeze` (`2026-12-20/2027-01-04`, UTC days, both ends in it) nothing widens, advances or is drilled; harm still acts.
     """
 
     name: str
@@ -185,7 +185,7 @@ class Plan(FileTable):
     shadow: ShadowStage = ShadowStage()
     canary: CanaryStage = CanaryStage()
     soak: SoakStage = SoakStage()
-    drill: Drill = Drill()
+    drill: Drill | None = None
     approve: tuple[Literal["baseline", "shadow", "canary", "soak"], ...] = ("canary",)
     alpha: float = 0.05
     guards: tuple[Guard, ...] = ()
@@ -248,6 +248,14 @@ class Route(FileTable):
     def way_back(self) -> Version | None:
         """The version that is kept warm outside a rollout, if one is named."""
         return Version(self.provider, self.rollback) if self.rollback is not None else None
+
+    @property
+    def outage_version(self) -> Version | None:
+        """The version that answers while stable's provider is out, if one is declared."""
+        if self.fallback is None:
+            return None
+        provider, slash, model = self.fallback.partition("/")
+        return Version(provider, model) if slash else Version(self.provider, self.fallback)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
