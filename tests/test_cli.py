@@ -19,7 +19,7 @@ from detent.cli import COMMANDS, INTERRUPTED, main
 from detent.controller import Controller
 from detent.errors import CouldNotRun
 from detent.store import Store, open_store
-from detent.terms import Arm, Phase, Role, Rollout, Version
+from detent.terms import Arm, Decision, Held, Phase, Role, Rollout, Verb, Version
 from records import intent, result
 
 
@@ -152,7 +152,7 @@ def test_from_an_empty_directory_to_a_rollout_and_its_end(desk: Desk) -> None:
 
     ended = desk.runs("rollback", "chat", "--why", "changed my mind", "--by", "ada")
     assert ended.code == 0
-    assert ended.out.startswith(f"{id}: rolled back; phase aborted\n")
+    assert ended.out.startswith(f"{id}: all traffic on openai/{PIN}; rolled back; phase aborted\n")
     patch = ended.out[ended.out.index("--- a/detent.toml") :]
     assert f'-next = "{NEXT}"' in patch
     assert "+# next =" in patch
@@ -185,7 +185,10 @@ def test_verify_names_each_way_in_which_the_file_is_not_what_runs(applied: Desk)
     applied.writes(pin_file(chat=None) + route("search", version=OTHER))
     found = applied.runs("verify", "--json")
     assert found.code == 1
-    assert found.json["problems"] == [f"search: the file pins openai/{OTHER}, the flag says openai/{PIN}"]
+    open_, pinned = found.json["problems"]
+    assert open_.endswith(f"of openai/{NEXT} is open, and the file proposes no version; roll it back or propose it")
+    assert pinned == f"search: the file pins openai/{OTHER}, the flag says openai/{PIN}"
+    assert found.json["kinds"] == [{"kind": "unproposed", "about": "chat"}, {"kind": "pin", "about": "search"}]
 
 
 def answers(world: World, name: str, model: str, answered: str, revision: int, **more: Any) -> None:
@@ -257,9 +260,23 @@ def test_a_hold_moves_no_traffic_so_that_nobody_is_waited_for(applied: Desk, wor
 
 
 def test_a_stage_is_approved_and_a_canary_promoted_by_name(applied: Desk, world: World) -> None:
-    moved(world, phase=Phase.SHADOW, plan=replace(applied.rollout().plan, approve=("canary",)))
-    assert applied.runs("approve", "chat").out.endswith("approved; phase shadow\n")
-    assert applied.rollout().approved == ("canary",)
+    waiting = moved(world, phase=Phase.SHADOW, plan=replace(applied.rollout().plan, approve=("canary",)))
+    early = applied.runs("approve", "chat")
+    assert (early.code, "it waits for no approval yet" in early.err) == (5, True)
+    said = Decision(rollout=waiting.id, verb=Verb.HOLD, reason="AwaitingApproval", sentence="", at=world.now, evidence_digest="ab" * 32)
+    held = replace(waiting, held=Held(reason="AwaitingApproval", by="detent", since_at=world.now))
+    world.store.state.commit(waiting, held, flag=None, decision=said, evidence=b"", by="detent", what="hold", at=world.now)
+    own = applied.runs("approve", "chat")
+    assert (own.code, "nobody can approve what they proposed themselves" in own.err) == (5, True)
+    yes = applied.runs("approve", "chat", "--by", "grace", "--why", "read the pairs")
+    assert yes.code == 0
+    assert yes.out.startswith(
+        f"{waiting.id}: canary of route chat approved at revision {waiting.revision + 1}, over evidence abababababab;"
+    )
+    assert "grace approved canary" in applied.runs("explain", "chat").out
+    assert applied.runs("explain", "chat", "--json").json["approvals"][0].startswith("grace approved canary")
+    (given,) = world.store.state.approvals(waiting.id)
+    assert (given.by, given.stage, given.used_at) == ("grace", "canary", None)
     in_canary(world)
     early = applied.runs("promote", "chat", "--why", "I like it")
     assert early.code == 5
@@ -513,6 +530,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones(applied: Desk, verb: st
     assert "no rollout or route: `caht`" in said.err
     assert f"known routes: `chat`, `search`; latest rollouts: `{applied.rollout().id}` (chat)" in said.err
     without = applied.runs(verb, "search")
+    if verb == "rollback":
+        assert (without.code, without.out.partition(",")[0]) == (0, "search: nothing to roll back")
+        return
     assert without.code == 2
     assert "route has no rollout: `search`" in without.err
 
@@ -543,7 +563,7 @@ def test_without_a_store_nothing_can_run(desk: Desk, words: tuple[str, ...]) -> 
     said = desk.runs(*words)
     assert (said.code, said.out) == (4, "")
     assert "no store yet: `" in said.err
-    assert "hint: start the server with `detent serve`" in said.err
+    assert "start the server with `detent serve`" in said.err
     assert not (desk.path / ".detent").exists()
 
 

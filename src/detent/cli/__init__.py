@@ -12,23 +12,32 @@ import sys
 from collections.abc import Sequence
 
 from detent.cli import (
+    alerts,
     apply,
+    approving,
+    audit,
     blessing,
     compare,
     decisions,
     demo,
+    drill,
     freezing,
     importing,
     incidents,
     judging,
+    patching,
     pinfile,
     power,
     reporting,
+    retiring,
+    rolling_back,
     rollouts,
     running,
     serve,
     shadow,
     sim,
+    tokens,
+    verify,
 )
 from detent.cli.command import Command
 from detent.errors import DetentError, Exit
@@ -40,7 +49,14 @@ COMMANDS: tuple[Command, ...] = (
     *apply.COMMANDS,
     *power.COMMANDS,
     *serve.COMMANDS,
+    *rolling_back.COMMANDS,  # first of its group: whoever needs it has no time to look
     *rollouts.COMMANDS,
+    *alerts.COMMANDS,
+    *retiring.COMMANDS,
+    *approving.COMMANDS,
+    *drill.COMMANDS,
+    *verify.COMMANDS,
+    *patching.COMMANDS,
     *shadow.COMMANDS,
     *decisions.COMMANDS,
     *importing.COMMANDS,
@@ -50,6 +66,8 @@ COMMANDS: tuple[Command, ...] = (
     *running.COMMANDS,
     *reporting.COMMANDS,
     *judging.COMMANDS,
+    *audit.COMMANDS,
+    *tokens.COMMANDS,
     *sim.COMMANDS,
 )
 

@@ -1,28 +1,22 @@
-"""`status`, `explain`, `verify` and the verbs: hold, resume, approve, promote, abort, rollback; and `aa`."""
+"""`status`, `explain` and the verbs: hold, resume, promote, abort; and `aa`. `rollback` is in rolling_back.py."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
 from argparse import Namespace
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from detent.cli import place
+from detent.cli import patching, place
 from detent.cli.command import Command, Option, option
-from detent.errors import DetentError, Exit, InvalidInput
+from detent.errors import Exit, InvalidInput
 
 if TYPE_CHECKING:
     from detent.store import Store
-    from detent.store.journal import Recorded
-    from detent.terms import Flag, Manifest, Rollout
+    from detent.terms import Rollout
 
 ROLLOUT: Option = option("rollout", says="the rollout's id, or the name of its route", metavar="ROLLOUT|ROUTE")
-
-WAIT_FOR_GATEWAYS_S = 5.0
 
 
 def find(store: Store, name: str) -> Rollout:
@@ -51,8 +45,13 @@ def find(store: Store, name: str) -> Rollout:
 
 def status(arguments: Namespace) -> int:
     """Every route with its pin, every open rollout, every live gateway."""
+    import os
+
     from detent.baseline.staleness import Staleness
+    from detent.controller import warmth
+    from detent.driller import rows, told
     from detent.explain import describe_gateway, headline, summary
+    from detent.untold import untold_by
     from detent.visible import visible
 
     now = place.now()
@@ -60,19 +59,24 @@ def status(arguments: Namespace) -> int:
         revision, flags = store.state.revision(), store.state.flags()
         rollouts, gateways = store.state.rollouts(), store.state.gateways()
         stale, unmatched = list(Staleness(store).found(now)), store.state.unmatched_feedback()
+        kept, drilled, drills = warmth(store, now), list(told(store, now)), rows(store)
+        nobody = untold_by(store, os.environ)
     if arguments.json:
         found = {one.route: {"digest": one.digest, "owner": one.owner, "why": one.why} for one in stale}
-        print(json.dumps({**summary(revision, flags, rollouts, gateways), "stale_baselines": found, "unmatched_feedback": unmatched}))
+        known = summary(revision, flags, rollouts, gateways) | kept.json() | {"drills": drills}
+        print(json.dumps({**known, "stale_baselines": found, "unmatched_feedback": unmatched}))
         return Exit.PASS
     for name, flag in sorted(flags.items()):
         split = f"  {100 * flag.split:g} % on {flag.candidate.model}" if flag.candidate and flag.split else ""
         print(f"{name:<20} {flag.stable}{split}")
     for rollout in [r for r in rollouts if not r.phase.terminal] or rollouts[-3:]:
         print(visible(headline(rollout, now), one_line=True))
-    for one in stale:
-        print(visible(one.sentence, one_line=True))
+    for line in [*kept.lines(now), *drilled, *(one.sentence for one in stale)]:
+        print(visible(line, one_line=True))
     if unmatched:
         print(f"feedback about no recorded answer or session: {unmatched}; it counts for no arm")
+    if nobody is not None:
+        print(nobody)
     for gateway in gateways:
         print(describe_gateway(gateway, revision, now))
     if not gateways:
@@ -84,8 +88,9 @@ def explain(arguments: Namespace) -> int:
     """Why a rollout stands where it stands."""
     from dataclasses import replace
 
+    from detent.approving import told as told_of_approvals
     from detent.baseline import stale_of
-    from detent.controller import baseline_of, load_evidence, load_layers, reports_of, segments_of
+    from detent.controller import baseline_of, load_evidence, load_layers, reports_of, segments_of, warmth
     from detent.explain import Beside, as_json
     from detent.explain import explain as sentences
     from detent.terms import Phase
@@ -96,11 +101,13 @@ def explain(arguments: Namespace) -> int:
         rollout = find(store, arguments.rollout)
         waits = rollout.phase in (Phase.PROPOSED, Phase.BASELINE)
         stale = stale_of(store, rollout.route, rollout.plan.baseline, now) if waits else ()
-        evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale))
+        way_back = None if rollout.phase.terminal else warmth(store, now).way_backs.get(rollout.route)
+        evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale), way_back=way_back)
         baseline = None if rollout.phase is Phase.PROPOSED or rollout.aa else baseline_of(store, rollout, stale=stale)
         shadow = None if waits or rollout.aa else store.state.shadow_evidence(rollout)
         decisions = [decision for decision, _ in store.state.decisions(rollout.id)]
         people = [(row.at, row.by, row.what) for row in reversed(store.state.audit(None, rollout=rollout.id)) if row.by != "detent"]
+        yeses = list(told_of_approvals(store.state.approvals(rollout.id), rollout, decisions[-1] if decisions else None, now))
         beside = Beside(people=people)
         if rollout.canary_at:
             before = store.journal.before(rollout)
@@ -108,83 +115,13 @@ def explain(arguments: Namespace) -> int:
     if shadow is not None and (shadow.pairs or shadow.unscored or shadow.not_comparable):
         evidence = replace(evidence, shadow=shadow)
     if arguments.json:
-        print(json.dumps(as_json(rollout, evidence, baseline, decisions, now, beside=beside)))
+        known = {"revision": rollout.revision, "approvals": yeses}
+        print(json.dumps(as_json(rollout, evidence, baseline, decisions, now, beside=beside) | known))
     else:
         # What people and providers wrote (reasons, names, outputs) is text here, and no terminal obeys it.
         told = sentences(rollout, evidence, baseline, decisions, now, beside=beside)
-        print("\n".join(visible(line, one_line=True) for line in told))
+        print("\n".join(visible(line, one_line=True) for line in (*told, *yeses)))
     return Exit.PASS
-
-
-ANSWERS_CHECKED = 50
-"""How many of a route's latest answers `verify` looks at."""
-
-
-def _file_against_flags(manifest: Manifest, flags: dict[str, Flag]) -> Iterator[str]:
-    for name, route in sorted(manifest.routes.items()):
-        flag = flags.get(name)
-        if flag is None:
-            yield f"{name}: in the file and not in the store; run `detent apply`"
-        elif flag.stable != route.stable:
-            yield f"{name}: the file pins {route.stable}, the flag says {flag.stable}"
-    yield from (f"{name}: a flag without a route in the file; run `detent apply`" for name in sorted(flags.keys() - manifest.routes.keys()))
-
-
-def _answers_against_flag(latest: Sequence[Recorded], flag: Flag) -> Iterator[str]:
-    """What is wrong with the answers that callers got under this flag. Answers under a flag before it are past, and no news."""
-    from detent.evidence.identity import violations
-    from detent.terms import Outcome, Role
-
-    expected = {version.model for version in (flag.stable, flag.candidate) if version is not None}
-    answered: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for leg in latest:
-        counts = leg.intent.role is not Role.MIRRORED and leg.intent.revision >= flag.revision
-        if counts and leg.result is not None and leg.result.outcome is Outcome.COMPLETE and leg.result.answered_model is not None:
-            answered[leg.intent.model][leg.result.answered_model] += 1
-    yield from (f"`{model}` was sent for, the flag says {' or '.join(sorted(expected))}" for model in sorted(answered.keys() - expected))
-    yield from violations(answered)
-
-
-def verify(arguments: Namespace) -> int:
-    """Whether file = flag = gateways: exit 0 when they agree, 1 when they do not, 3 when no gateway is there to ask."""
-    from detent import manifest as pin_file
-    from detent.explain import ago, silent_s
-
-    manifest = pin_file.read(place.read_text(arguments), file=arguments.file)
-    with closing(place.open_store(arguments)) as store:
-        flags, revision = store.state.flags(), store.state.revision()
-        gateways = store.state.gateways()
-        answers = {name: store.journal.latest(name, ANSWERS_CHECKED) for name in flags}
-        patch = _settled(arguments, store.state.rollouts())
-    now = place.now()
-    silent = {g.gateway: seconds for g in gateways if (seconds := silent_s(g, now)) is not None}
-    live = [g for g in gateways if g.gateway not in silent]
-    problems = list(_file_against_flags(manifest, flags))
-    problems += [f"gateway {g.gateway} serves revision {g.revision} of {revision}" for g in live if g.revision != revision]
-    problems += [f"{name}: {said}" for name, flag in sorted(flags.items()) for said in _answers_against_flag(answers[name], flag)]
-    if arguments.json:
-        agree = not problems and bool(live)
-        print(
-            json.dumps(
-                {
-                    "agree": agree,
-                    "problems": problems,
-                    "gateways": len(live),
-                    "silent": sorted(silent),
-                    "revision": revision,
-                    "patch": patch,
-                }
-            )
-        )
-    else:
-        print("\n".join(problems or [f"file = flag for {len(manifest.routes)} routes; {len(live)} gateways serve revision {revision}"]))
-        for name, seconds in sorted(silent.items()):
-            print(f"gateway {name} was not heard of for {ago(seconds)}: it cannot be asked")
-        if patch:
-            print(f"the patch that makes {arguments.file} true:\n{patch}", end="")
-    if problems:
-        return Exit.REGRESSION
-    return Exit.PASS if live else Exit.INCONCLUSIVE
 
 
 FINISHED = "finished on your word"
@@ -193,30 +130,27 @@ FINISHED = "finished on your word"
 
 def _verb(verb: str, done: str) -> Callable[[Namespace], int]:
     def run(arguments: Namespace) -> int:
+        from detent.acknowledging import WAIT_S, acknowledged, describe
         from detent.controller import act
         from detent.terms import Phase
 
         with closing(place.open_store(arguments)) as store:
-            rollout = find(store, arguments.rollout)
+            rollout, by = find(store, arguments.rollout), place.actor(arguments, store, verb)
             before = store.state.revision()
-            moved = act(store, rollout.id, verb, by=place.who(arguments), why=arguments.why, now=place.now())
-            acks = _acknowledged(store, moved.route) if store.state.revision() != before else None
-        patch = _settled(arguments, [moved]) if moved.phase.terminal else ""
-        heard = Exit.INCONCLUSIVE if any(ack["ms"] is None for ack in acks or ()) else Exit.PASS
+            moved = act(store, rollout.id, verb, by=by, why=arguments.why, now=place.now())
+            heard = acknowledged(store, moved.route, wait_s=WAIT_S) if store.state.revision() != before else None
+        patch = patching.settled(arguments, [moved]) if moved.phase.terminal else ""
+        code = Exit.INCONCLUSIVE if any(one.ms is None for one in heard or ()) else Exit.PASS
         if arguments.json:
-            print(json.dumps({"rollout": moved.id, "phase": moved.phase, "reason": moved.reason, "gateways": acks, "patch": patch}))
-            return heard
-        of = f"{moved.approved[-1]} of route {moved.route} " if verb == "approve" else ""
-        said = FINISHED if moved.phase is Phase.DONE else f"{of}{done}"
-        print(f"{moved.id}: {said}; phase {moved.phase}")
-        for ack in acks or []:
-            said = f"serves it after {ack['ms']:.0f} ms" if ack["ms"] is not None else "HAS NOT ANSWERED"
-            print(f"  gateway {ack['gateway']} on {ack['address']} {said}")
-        if acks == []:
-            print("  no gateway is there to hear of it")
+            gateways = None if heard is None else [one.as_json() for one in heard]
+            print(json.dumps({"rollout": moved.id, "phase": moved.phase, "reason": moved.reason, "gateways": gateways, "patch": patch}))
+            return code
+        print(f"{moved.id}: {FINISHED if moved.phase is Phase.DONE else done}; phase {moved.phase}")
+        for line in describe(heard) if heard is not None else ():
+            print(f"  {line}")
         if patch:
             print(patch, end="")
-        return heard
+        return code
 
     return run
 
@@ -229,7 +163,7 @@ def aa(arguments: Namespace) -> int:
         rollout = open_aa(
             store,
             arguments.route,
-            by=place.who(arguments),
+            by=place.actor(arguments, store, "aa"),
             why=arguments.why,
             now=place.now(),
             rollout_id=place.new_rollout_id(),
@@ -240,50 +174,6 @@ def aa(arguments: Namespace) -> int:
     else:
         print(f"{rollout.id}: {rollout.stable} against itself on {100 * rollout.split:g} % of units; every alarm is a false one")
     return Exit.PASS
-
-
-def _acknowledged(store: Store, route: str) -> list[dict[str, Any]]:
-    """Wait until every live gateway serves the newest revision; one that does not answer in time has `ms` None.
-
-    A gateway that has fallen silent is not waited for: it is named, with `ms` None, because what it serves is not known.
-    """
-    from detent.explain import silent_s
-
-    revision = store.state.revision()
-    written_at = store.state.flags()[route].written_at or place.now()
-    deadline = time.monotonic() + WAIT_FOR_GATEWAYS_S
-    while True:
-        acks = {ack.gateway: ack for ack in store.state.acks(revision)}
-        known = store.state.gateways()
-        waiting = [g for g in known if g.gateway not in acks and silent_s(g, place.now()) is None]
-        if not waiting or time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
-    return [
-        {
-            "gateway": g.gateway,
-            "address": g.address,
-            "ms": (acks[g.gateway].applied_at - written_at).total_seconds() * 1000 if g.gateway in acks else None,
-        }
-        for g in known
-    ]
-
-
-def _settled(arguments: Namespace, rollouts: Iterable[Rollout]) -> str:
-    """The patch that makes the pin file true after these rollouts, the latest of each route. Where none fits, that is said on stderr."""
-    from detent.patch import settle, unified
-
-    try:
-        text = settled = place.read_text(arguments)
-    except DetentError as error:
-        print(f"detent: no patch for the pin file: {error}", file=sys.stderr)
-        return ""
-    for rollout in {r.route: r for r in sorted(rollouts, key=lambda r: r.opened_at) if not r.aa}.values():
-        try:
-            settled = settle(settled, rollout)
-        except DetentError as error:
-            print(f"detent: no patch for the pin file: {error}", file=sys.stderr)
-    return unified(text, settled, arguments.file)
 
 
 GROUP = "rollouts"
@@ -298,14 +188,6 @@ COMMANDS: tuple[Command, ...] = (
         run=explain,
         options=(ROLLOUT, *place.PLACE, place.JSON),
     ),
-    Command(
-        name="verify",
-        says="check that file = flag = what the gateways serve",
-        group=GROUP,
-        run=verify,
-        options=(*place.PLACE, place.JSON),
-    ),
-    Command(name="approve", says="say yes to the stage that waits for it", group=GROUP, run=_verb("approve", "approved"), options=SAID),
     Command(name="hold", says="stay where it is; harm still ends it", group=GROUP, run=_verb("hold", "held"), options=SAID),
     Command(name="resume", says="take a human's hold back", group=GROUP, run=_verb("resume", "resumed"), options=SAID),
     Command(
@@ -323,11 +205,4 @@ COMMANDS: tuple[Command, ...] = (
         options=(place.ROUTE, place.BY, place.WHY, *place.PLACE, place.JSON),
     ),
     Command(name="abort", says="end a rollout; stable serves", group=GROUP, run=_verb("abort", "aborted"), options=SAID),
-    Command(
-        name="rollback",
-        says="all traffic back on stable, from any phase, by one write; waits for every gateway",
-        group=GROUP,
-        run=_verb("roll_back", "rolled back"),
-        options=SAID,
-    ),
 )
