@@ -32,7 +32,7 @@ def commands_in(page: str) -> list[list[str]]:
     """The words of every `detent ...` line in the page's shell blocks, comments left out."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    found = [shlex.split(one.partition(" > ")[0], comments=True) for line in lines for one in line.split(" && ")]
+    found = [shlex.split(re.split(r" [>|] ", one)[0], comments=True) for line in lines for one in line.split(" && ")]
     return [words[1:] for words in found if words and words[0].removeprefix(".venv/bin/") == "detent"]
 
 
@@ -47,6 +47,11 @@ def commands_in(page: str) -> list[list[str]]:
         "docs/how-to/feedback.md",
         "docs/how-to/judge.md",
         "docs/how-to/shadow.md",
+        "docs/how-to/roll-back.md",
+        "docs/how-to/rehearse-the-way-back.md",
+        "docs/how-to/be-told.md",
+        "docs/how-to/roles-and-audit.md",
+        "docs/how-to/survive-an-outage.md",
     ],
 )
 def test_every_command_in_the_docs_is_understood(page: str) -> None:
