@@ -104,6 +104,25 @@ def test_a_disk_that_takes_half_a_frame_costs_that_entry_only(tmp_path: Path, mo
     assert (spool.written, spool.dropped) == (2, 1)
 
 
+def test_no_entry_is_lost_where_a_segment_is_taken_away_while_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ingester removes what it has read: just between the writer's look at which segments there are, and at how large they are."""
+    spool = Spool(tmp_path, "gw", segment_bytes=200)
+    spool.write(ENTRIES[0])
+    listed = spools.segments
+
+    def read_meanwhile(directory: Path) -> dict[int, Path]:
+        there = listed(directory)
+        for number in sorted(there)[:-1]:
+            there[number].unlink()
+        return there
+
+    monkeypatch.setattr(spools, "segments", read_meanwhile)
+    spool.write(ENTRIES[3])
+    monkeypatch.undo()
+    assert (len(listed(spool.dir)), spool.written, spool.dropped) == (1, 2, 0)
+    assert read_spool(spool.dir, START)[0] == [ENTRIES[3]]
+
+
 def test_segments_turn_over_and_none_is_skipped(tmp_path: Path) -> None:
     many: list[Entry] = [intent(str(n), seconds=n) for n in range(40)]
     spool = filled(tmp_path, many, segment_bytes=2000)
