@@ -174,8 +174,8 @@ def gate(home: Path, live: str, shadow: str | None) -> None:
     """The gateway until the process is ended; says its port."""
     import uvicorn
 
+    from detent.awake import now_us
     from detent.gateway import Gateway, Mirrors
-    from detent.gateway.app import now_us
     from detent.store import open_store
     from detent.store.spool import Spool
     from detent.terms import Dialect, Flag, FlagSet, Manifest, Mirror, Route, Version

@@ -160,6 +160,18 @@ COMPLETION = json.dumps(
         "usage": {"prompt_tokens": 20, "completion_tokens": 7, "total_tokens": 27},
     }
 ).encode()
+MESSAGE = json.dumps(
+    {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": "Hi"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 4, "output_tokens": 7},
+    }
+).encode()
 OK = answer(COMPLETION)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import uvicorn
 
+from detent.awake import now_us
 from detent.gateway import Gateway, Mirrors, MirrorSink, SpoolSink
-from detent.gateway.app import now_us
 from detent.rare import Mirrored
 from detent.runs import Memory
 from detent.shadow.job import Job

@@ -18,25 +18,12 @@ from detent import assign, legs, runs, wire
 from detent.runs import IDLE_S
 from detent.terms import LEG_REASONS, Answer, Arm, Draining, Endpoint, Flag, FlagSet, Outcome, Role, RolledBack, Version
 from detent.wire.json_text import places
-from mock_upstream import GO, OK, Mock, answer, stream
+from mock_upstream import GO, MESSAGE, OK, Mock, answer, stream
 from serving import CANDIDATE, STABLE, Served, flagset, post, serving
 from serving import request as wire_request
 
 MESSAGES = Endpoint.ANTHROPIC_MESSAGES
-ANSWER = answer(
-    json.dumps(
-        {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "m",
-            "content": [{"type": "text", "text": "Hi"}],
-            "stop_reason": "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": 4, "output_tokens": 7},
-        }
-    ).encode()
-)
+ANSWER = answer(MESSAGE)
 THINKS = {"type": "enabled", "budget_tokens": 1024}
 
 

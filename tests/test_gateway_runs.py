@@ -6,7 +6,6 @@ The official SDKs talk to the real gateway, and that to a scripted provider; not
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,21 +18,9 @@ from detent.evidence import METRICS
 from detent.evidence.units import UnitFold, UnitKey, Units
 from detent.runs import IDLE_S
 from detent.terms import Arm, FlagSet, Guard, Intent, Outcome, Role, UnitKind
-from mock_upstream import COMPLETION, OK, Mock, Script, Seen, answer
+from mock_upstream import COMPLETION, MESSAGE, OK, Mock, Script, Seen, answer
 from serving import CANDIDATE, STABLE, Served, flagset, post, serving, until, with_rollout
 
-MESSAGE = json.dumps(
-    {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "m",
-        "content": [{"type": "text", "text": "Hi"}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": 4, "output_tokens": 7},
-    }
-).encode()
 BUSY = answer(b'{"error": {"message": "busy", "type": "overloaded_error"}}', 503, retry_after_ms="1")
 
 

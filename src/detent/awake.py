@@ -1,10 +1,15 @@
-"""The clock that leases, drills and draining are counted by, and runs that are idle."""
+"""The two clocks of a process: one that records are stamped by, one that leases, drills, draining and idle runs are counted by."""
 
 from __future__ import annotations
 
 import time
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now_us() -> int:
+    """Microseconds since the epoch; a clock that people set."""
+    return time.time_ns() // 1000
 
 
 def elapsed_s() -> float:

@@ -19,6 +19,7 @@ import msgspec
 
 from detent import exchange
 from detent.assign import signed_id
+from detent.awake import now_us
 from detent.exchange import Unmanaged
 from detent.gateway.answering import AnswerBroken, Answering, outgoing, refusal_of, worth_retrying
 from detent.gateway.breakers import Breakers
@@ -39,11 +40,6 @@ FEEDBACK = "/detent/v1/feedback"
 
 UNPINNED_NAMES = 1000
 """How many names of unpinned traffic are counted apart: they come from clients, and memory must not grow with what those invent."""
-
-
-def now_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 def time_ordered_id(prefix: str) -> str:

@@ -29,11 +29,10 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from detent.awake import elapsed_s
+from detent.awake import elapsed_s, now_us
 from detent.errors import CouldNotRun, InvalidInput
 from detent.flags import FlagFeed
 from detent.gateway import AnswerBroken, Gateway, Mirrors
-from detent.gateway.app import now_us
 from detent.local_orders import SHADOW_NAME, Orders
 from detent.serve import dropping
 from detent.serve.last_requests import LAST_REQUESTS_S, App, Closing, Server

@@ -13,13 +13,13 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from detent.awake import now_us
 from detent.errors import CouldNotRun
 from detent.shadow.budget import Budget
 from detent.shadow.job import Job
@@ -85,8 +85,8 @@ async def _serve(fd: int, spool: Spool, place: Reopening) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
     upstream = Upstream()
     await upstream.start()
-    budget = Budget(lambda: place.store().state, secrets.token_hex(8), _now_us, say=say)
-    sender = Sender(upstream, spool, budget, Scoring(place.store), clock_us=_now_us, say=say)
+    budget = Budget(lambda: place.store().state, secrets.token_hex(8), now_us, say=say)
+    sender = Sender(upstream, spool, budget, Scoring(place.store), clock_us=now_us, say=say)
     jobs: set[asyncio.Task[None]] = set()
 
     async def do(job: Job) -> None:
@@ -140,10 +140,6 @@ async def _tell(budget: Budget) -> None:
     while True:
         await asyncio.sleep(TELLS_S)
         await budget.tell()
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _file_of(url: str) -> Path | None:
