@@ -16,7 +16,7 @@ from controlling import World, in_the_canary
 from detent.errors import CouldNotRun
 from detent.roles import COMMANDS, REQUESTS
 from detent.store import Store
-from detent.terms import TOKEN_ROLES, Decision, FlagSet, Held, Manifest, Phase, TokenRole, Verb
+from detent.terms import TOKEN_ROLES, Decision, DrillReport, FlagSet, Held, Manifest, Phase, TokenRole, Verb, Version
 from detent.web.control import Control
 from detent.web.receiving import MOST_BODY
 from detent.web.verbs import NOTED_EVERY_S, VERBS
@@ -127,6 +127,16 @@ def test_a_route_is_rolled_back_by_its_name(door: Door) -> None:
         "as the command: stable serves, and who says so"
     )
     assert door.asks("POST", "/v1/routes/caht/rollback", {}, role="operator")[0] == 404
+
+
+def test_a_rollback_of_a_route_ends_a_drill_that_waits_for_somebody_to_press(door: Door) -> None:
+    state, now = door.world.store.state, door.world.now
+    assert door.asks("POST", "/v1/routes/chat/rollback", {}, role="operator")[0] == 200
+    waits = DrillReport(id="dr_1", route="chat", version=Version("openai", "gpt-4"), share=0.1, by="ann", began_at=now)
+    state.begin_drill(waits, None, by="ann", at=now, why="")
+    code, said = door.asks("POST", "/v1/routes/chat/rollback", {}, role="operator")
+    assert (code, said["drill"]) == (200, "dr_1")
+    assert state.drills("chat", under_way=True) == []
 
 
 def test_every_verb_does_what_the_command_does(door: Door) -> None:

@@ -132,9 +132,8 @@ def _route_rolled_back(store: Store, route: str, saying: Saying) -> dict[str, An
     flag = store.state.flags().get(route)
     if flag is None:
         raise Unfit(404, f"no such route in force: `{route}`")
-    if flag.drill is not None:
-        ended = end_drill(store, route, by=saying.by, why=saying.why or "rolled back", now=saying.now)
-        told["drill"] = ended.id if ended is not None else None
+    ended = end_drill(store, route, by=saying.by, why=saying.why or "rolled back", now=saying.now)  # one whose page waits, too
+    told["drill"] = None if ended is None else ended.id
     return told | {"stable": str(flag.stable), "gateways": _heard(store, route, saying.wait_s)}
 
 
