@@ -6,11 +6,12 @@ thread at a time, so the ingester's, the controller's and the flag thread of one
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,7 @@ class Database:
     def __init__(self, url: URL, *, durable: bool) -> None:
         """`durable` makes SQLite wait for the disk at each commit (state); else a power cut may take the last commits (journal)."""
         self.url = url
+        self._fence: Callable[[Connection], None] | None = None
         self.sqlite = url.get_backend_name() == "sqlite"
         try:
             self.engine = _sqlite_engine(url, durable=durable) if self.sqlite else _postgres_engine(url)
@@ -84,7 +86,15 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end of the block. IntegrityError is left to the caller; all else becomes CouldNotRun."""
         with translated(self.url), self.engine.execution_options(writes=True).begin() as connection:
+            if self._fence is not None:
+                self._fence(connection)
             yield connection
+
+    def fenced(self, fence: Callable[[Connection], None]) -> Database:
+        """The same database, of which every write transaction begins with `fence`, which raises where this process may write no more."""
+        other = copy.copy(self)
+        other._fence = fence
+        return other
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make the tables, nullable columns and indexes that are missing. CouldNotRun when the store was written by a newer Detent."""

@@ -16,6 +16,9 @@ spools = keyed(
 )
 """How far each spool is folded in; written in the transaction that stores what was read. `last_us`: its last sign of life."""
 
+hosts = keyed("hosts", Column("host", Text, primary_key=True), text("name"), whole("lag_us"), whole("beat"))
+"""Hosts whose spools are read. `lag_us`: how far its ingester is behind, by its own clock; `beat` is raised by each pass."""
+
 exposed = keyed(
     "exposed",
     text("rollout"),
@@ -32,9 +35,13 @@ exposed = keyed(
     Column("returning_user", Boolean),
     Column("language", Text),
     Column("language_us", BigInteger),
+    Column("host", Text),
     PrimaryKeyConstraint("rollout", "unit"),
 )
-"""One row per randomised unit of a rollout: its first exposure, its segments, and whether it was ever assigned to the candidate since."""
+"""One row per randomised unit of a rollout: its first exposure, its segments, and whether it was ever assigned to the candidate since.
+
+`host` is the one whose spool told of its first exposure, and by whose clock it comes due; null in rows of an older Detent.
+"""
 
 units = keyed(
     "units",

@@ -56,10 +56,17 @@ gateways = keyed(
     whole("seen_us"),
     whole("pid"),
     text("address"),
+    Column("breakers", Text),
 )
+"""Gateways that live. `breakers`: JSON of the circuit breakers that are not closed there; null of an older Detent."""
 
 acks = keyed("acks", text("gateway"), whole("revision"), whole("applied_us"), PrimaryKeyConstraint("gateway", "revision"))
 """The first time that each gateway served each revision."""
+
+leases = keyed("leases", Column("name", Text, primary_key=True), text("holder"), whole("counter"), whole("beat"))
+"""What one process of many does. `counter` is raised by each change of hands and fences off who was late to notice; `beat` by each sign of
+life: a holder whose beat stands still is followed. No clock is compared with another host's.
+"""
 
 # ── baselines, runs, incidents, the judge ───────────────────────────────────────────────────────────────────────────
 
