@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from detent import checks, decide, diff, formats, redaction, report, roles
 from detent.alerting import KINDS
@@ -14,6 +16,8 @@ from detent.errors import Exit
 from detent.evidence import METRICS, Metric
 from detent.evidence.verdict import TABLE
 from detent.explain.shadow import NOT_MIRRORED
+from detent.manifest.json_schema import schema
+from detent.manifest.keys import KEYS
 from detent.terms import HARMFUL_CHANGES, METRIC_NAMES
 from detent.terms.legs import LEG_REASONS
 
@@ -100,6 +104,46 @@ def files() -> str:
     )
 
 
+def pin_file() -> str:
+    """The page of the keys of `detent.toml`."""
+    tables = schema()["$defs"]
+    page = NOTE + "# The pin file\n\n`detent init` writes one with comments; `detent schema pinfile` is this as JSON schema, for editors.\n"
+    page += "Durations are strings like `90s`, `48h` and `14d`. What must be written has no default here.\n"
+    for table, known in KEYS.items():
+        shapes, needed = tables[table.__name__]["properties"], tables[table.__name__].get("required", ())
+        rows = (
+            (f"`{key}`", says, _shape(shapes[key], tables), _default(shapes[key], needed=key in needed)) for key, says in known.keys.items()
+        )
+        page += f"\n## `{known.header}`\n\n{known.says}\n\n" + _table(("key", "meaning", "is", "default"), rows)
+    return page
+
+
+def _shape(shape: dict[str, Any], tables: dict[str, Any]) -> str:
+    """What may be written there, in words."""
+    if "$ref" in shape:
+        named = tables[shape["$ref"].rpartition("/")[2]]
+        return _shape(named, tables) if "enum" in named else "a table"
+    if "anyOf" in shape:
+        return " or ".join(_shape(one, tables) for one in shape["anyOf"] if one.get("type") != "null")
+    if "enum" in shape:
+        return ", ".join(f"`{one}`" for one in shape["enum"])
+    if shape["type"] == "array":
+        of = _shape(shape["items"], tables)
+        return "an array of tables" if of == "a table" else f"an array: {of}"
+    if "pattern" in shape:
+        return "a duration"
+    return {"string": "a string", "integer": "a whole number", "number": "a number", "boolean": "`true` or `false`"}[shape["type"]]
+
+
+def _default(shape: dict[str, Any], *, needed: bool) -> str:
+    if needed:
+        return ""
+    value = shape.get("default")
+    if value is None or isinstance(value, dict):
+        return "none" if value is None else "as below"
+    return "as below" if isinstance(value, list) and value and isinstance(value[0], dict) else f"`{json.dumps(value)}`"
+
+
 METRIC_COLUMNS = ("metric", "event or number", "bet", "of a", "worse when", "a unit's is", "silence is", "said by", "")
 
 
@@ -126,7 +170,7 @@ def _plain(word: str) -> str:
     return word.replace("_", " ")
 
 
-PAGES = {"commands.md": commands, "tables.md": tables, "files.md": files}
+PAGES = {"commands.md": commands, "tables.md": tables, "files.md": files, "pin-file.md": pin_file}
 
 if __name__ == "__main__":
     REFERENCE.mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from detent import manifest
 from detent.diff import CHANGES
 from detent.errors import Exit, InvalidInput
+from detent.manifest.keys import KEYS
 from detent.manifest.lines import scan
 from detent.terms import METRIC_NAMES, CanaryStep, CheckRow, DeclaredMetric, Dialect, Flag, FlagSet, Guard, Manifest, Price, Version
 
@@ -900,6 +901,13 @@ def test_the_schema_describes_the_file_and_not_the_terms() -> None:
     assert schema["required"] == ["providers", "routes"]
     assert defs["CanaryStep"]["properties"]["at_least"]["type"] == "string"
     assert defs["SoakStage"]["properties"]["at_least"]["default"] == "14d"
+
+
+def test_every_key_of_the_file_is_explained_and_no_other() -> None:
+    tables = {name: table for name, table in manifest.schema()["$defs"].items() if "properties" in table}
+    assert {table.__name__ for table in KEYS} == tables.keys()
+    for table, known in KEYS.items():
+        assert known.keys.keys() == tables[table.__name__]["properties"].keys(), table.__name__
 
 
 def test_the_demo_pin_file_is_a_valid_one() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from detent.manifest.keys import KEYS
 from detent.manifest.structure import NAMED_TABLES
 from detent.terms import Manifest, show_duration
 
@@ -13,10 +14,12 @@ from detent.terms import Manifest, show_duration
 def schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of `detent.toml`: shape and types; `manifest.read` knows more (aliases, windows, margins)."""
     whole = TypeAdapter(Manifest).json_schema()
+    meanings = {table.__name__: known.keys for table, known in KEYS.items()}
     for name, table in whole["$defs"].items():
         for key, value in table.get("properties", {}).items():
             _spell_duration(value)
-            table["properties"][key] = _without_title(value)
+            says = meanings[name].get(key)  # none of the name, which is the key of the table
+            table["properties"][key] = _without_title(value) | ({} if says is None else {"description": says})
         if name in {named.__name__ for named in NAMED_TABLES}:  # the name is the key of the table
             del table["properties"]["name"]
             table["required"] = [key for key in table.get("required", ()) if key != "name"]
