@@ -80,12 +80,15 @@ def grade(one: Case) -> list[tuple[tuple[str, ...], int]]:
     """The names of the changes and how many rules passed, for each answer of a case; equal answers once."""
     asked, good, answers = one
     known: dict[Answer, tuple[tuple[str, ...], int]] = {}
+    grades = []
     for answer in answers:
-        if answer not in known:
-            graded = Graded(asked.prompt, answer, good, asked.context)
-            scores = checks.run(RULES, graded)
-            known[answer] = tuple(c.name for c in changes(good, answer, asked)), sum(isinstance(s, Score) and s.passed for s in scores)
-    return [known[answer] for answer in answers]
+        found = known.get(answer)
+        if found is None:
+            scores = checks.run(RULES, Graded(asked.prompt, answer, good, asked.context))
+            names = tuple([change.name for change in changes(good, answer, asked)])
+            found = known[answer] = names, sum([isinstance(score, Score) and score.passed for score in scores])
+        grades.append(found)
+    return grades
 
 
 def grade_all(cases: Sequence[Case], processes: int) -> Iterator[list[tuple[tuple[str, ...], int]]]:

@@ -67,7 +67,7 @@ def run(names: Sequence[str], graded: Graded, own: Mapping[str, Rule] = _NONE) -
         raise InvalidInput(f"unknown check: `{unknown[0]}`", hint=f"checks: {', '.join((*CHECKS, *own))}")
     if graded.answer.error is not None or not graded.answer.complete:
         return tuple(Unscored("the answer did not arrive whole") for _ in names)
-    return tuple((CHECKS[name].run if name in CHECKS else own[name])(graded) for name in names)
+    return tuple([(CHECKS[name].run if name in CHECKS else own[name])(graded) for name in names])
 
 
 def passed(scores: Iterable[Score | Unscored]) -> bool | None:

@@ -15,7 +15,7 @@ from detent.checks.reference import matches
 from detent.diff import change, reading_of
 from detent.diff.schema_walk import Unreadable, violations
 from detent.diff.shape import canonical_arguments, escapes, find_json, frame, has_fence, show_path, whole_json
-from detent.diff.statements import Known
+from detent.diff.statements import Known, given
 from detent.terms import CUT_OFF, Answer, Score, Unscored
 from detent.visible import HIDDEN
 
@@ -152,8 +152,9 @@ def same_keys(graded: Graded) -> Score | Unscored:
         return _score("same_keys", False, "no JSON in the answer")
     if before == after:
         return _score("same_keys", True)
-    value = len(before & after) / len(before | after)
-    why = [f"`{show_path(p)}` missing" for p in sorted(before - after)] + [f"`{show_path(p)}` added" for p in sorted(after - before)]
+    gone, new = sorted({*before} - {*after}), sorted({*after} - {*before})
+    value = (len(before) - len(gone)) / (len(before) + len(new))
+    why = [f"`{show_path(path)}` missing" for path in gone] + [f"`{show_path(path)}` added" for path in new]
     return Score(check="same_keys", value=value, passed=not why, why=", ".join(why[:4]))
 
 
@@ -234,20 +235,17 @@ def context_agreement(graded: Graded) -> Score | Unscored:
     if not found:
         return Unscored("no numbers, dates, names or quotes in the answer")
     known = _given(graded.context, *(message.text for message in graded.prompt.messages if message.role == "user"))
-    foreign = list(dict.fromkeys(statement.written for statement in read.lacking(known)))
+    foreign = list(dict.fromkeys([statement.written for statement in read.lacking(known)]))
+    if not foreign:
+        return _score("context_agreement", True)
     why = ", ".join(f"`{written[:40]}`" for written in foreign[:4])
-    return Score(
-        check="context_agreement",
-        value=1 - len(foreign) / len(found),
-        passed=not foreign,
-        why=f"not in the context: {why}" if foreign else "",
-    )
+    return Score(check="context_agreement", value=1 - len(foreign) / len(found), passed=False, why=f"not in the context: {why}")
 
 
 @lru_cache(maxsize=16)
 def _given(context: str, *said: str) -> Known:
     """The context, with the values of its JSON read as an answer's are, and the user's words. All runs of a case share it."""
-    return Known(context, content(context), *said)
+    return given(context, content(context), *said)
 
 
 def matches_reference(graded: Graded) -> Score | Unscored:

@@ -232,6 +232,7 @@ _ARTEFACT = re.compile(
 )
 _IN_BRACKETS = re.compile(r"\[(?:/?INST|E|DONE|STOP|PAD)")
 _LAST_LINE = re.compile(r"\s*+(?:###|END|EOF|STOP|---END---|(?:Human|User|Assistant|Instruction|Input|System|Q|A):)")
+_CLOSING = frozenset("\"'”’)]}")
 _CLOSERS = re.compile(r"[\"'”’)\]}]+\s*\Z")
 _PARTNERS = {")": "(", "]": "[", "}": "{", "”": "“"}
 
@@ -256,7 +257,7 @@ def trailing_artefact(two: Two) -> str | None:
 
 def _may_be_marked(text: str) -> bool:
     """The cheap question that comes first: without any of these signs there is no such mark."""
-    if "<" in text or ("#" in text and "###" in text) or _IN_BRACKETS.search(text):
+    if "<" in text or ("#" in text and "###" in text) or ("[" in text and _IN_BRACKETS.search(text)):
         return True
     text = text.rstrip()
     return _LAST_LINE.match(text, text.rfind("\n") + 1) is not None
@@ -264,7 +265,7 @@ def _may_be_marked(text: str) -> bool:
 
 def _closer_too_many(two: Two) -> str | None:
     before, after = two.stable.text.rstrip(), two.candidate.text.rstrip()
-    ends = _CLOSERS.search(after[-20:])
+    ends = _CLOSERS.search(after[-20:]) if after[-1:] in _CLOSING else None
     if ends is None or two.candidate.whole is not None or before.endswith(ends[0]):
         return None
     for mark in dict.fromkeys(ends[0].strip()):

@@ -25,7 +25,7 @@ def language_switched(two: Two) -> str | None:
 def list_structure_changed(two: Two) -> str | None:
     """Bullets, numbers, a table or prose, and now another of them."""
     before, after = two.stable, two.candidate
-    if not before.prose.strip() or not after.prose.strip() or before.structure == after.structure:
+    if before.structure == after.structure or not before.prose.strip() or not after.prose.strip():
         return None
     return f"{before.structure} -> {after.structure}"
 

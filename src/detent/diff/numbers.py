@@ -205,17 +205,20 @@ def _date_at(text: str, start: int) -> tuple[Statement, int] | None:
     return (Statement("date", found[0], readings), found.end()) if found and readings else None
 
 
-@lru_cache(maxsize=4096)
 def also_stated(statement: Statement) -> Readings:
     """The readings of a date or number in a context: a date also states its year, month and day, and its day without the year."""
-    known = set(statement.readings)
     if statement.kind == "date":
-        known.update(part.lstrip("0") or "0" for part in _DIGITS.findall(statement.written))
-        for reading in statement.readings:
-            if not reading.startswith("t"):
-                known |= {"????" + reading[4:], f"m{reading[5:7]}", reading[5:7].lstrip("0")}
-    else:
-        known |= {reading[1:] for reading in statement.readings if reading.startswith("-")}
+        return _parts(statement)
+    negative = statement.written.startswith("-")
+    return statement.readings | {reading.removeprefix("-") for reading in statement.readings} if negative else statement.readings
+
+
+@lru_cache(maxsize=1024)
+def _parts(date: Statement) -> Readings:
+    known = {*date.readings, *[part.lstrip("0") or "0" for part in _DIGITS.findall(date.written)]}
+    for reading in date.readings:
+        if not reading.startswith("t"):
+            known |= {"????" + reading[4:], f"m{reading[5:7]}", reading[5:7].lstrip("0")}
     return frozenset(known)
 
 

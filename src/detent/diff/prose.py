@@ -28,7 +28,6 @@ _STATEMENT = either(
 _CODE_LINE = re.compile(
     either(
         rf"\s*{_STATEMENT}",
-        r".*[;{]\s*$",
         r"\s*[\w.\[\]'\"]+\s*(?:=|\+=|-=|:=)\s*\S",
         r"\s*[\w.]+\([^)]*\)\s*$",
         r"\s{4,}\S.*(?::|\)|\])\s*$",
@@ -54,7 +53,7 @@ def is_code(text: str) -> bool:
 @lru_cache(maxsize=512)
 def _is_code_line(line: str) -> bool:
     """Kept for a while: answers to one prompt have most of their lines in common."""
-    return _CODE_LINE.match(line) is not None
+    return line.rstrip()[-1:] in (";", "{") or _CODE_LINE.match(line) is not None
 
 
 def without_code(text: str) -> str:
@@ -70,7 +69,7 @@ def without_code(text: str) -> str:
 
 # ── structure ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_LIST_LINE = re.compile(r"[^\S\n]*(?:([-*+•‣–])|(\(?\d{1,3}[.)])|(\|))[^\S\n]*\S")
+_LIST_LINE = re.compile(r"\n[^\S\n]*(?:([-*+•‣–])|(\(?\d{1,3}[.)])|(\|))[^\S\n]*\S")  # `re` jumps to the beginnings of lines
 _HEADER = re.compile(r"^[^\S\n]{0,3}#{1,6}[^\S\n]+\S|^[^\n]+\n(?:={3,}|-{3,})[^\S\n]*$", re.MULTILINE)
 _BOLD = re.compile(r"\*\*[^\s*](?:[^*\n]{0,200}[^\s*])?\*\*|(?<!\w)__[^\s_](?:[^_\n]{0,200}[^\s_])?__(?!\w)")
 _TABLE_RULE = re.compile(r"^[^\S\n]*\|?[^\S\n]*:?-{3,}:?[^\S\n]*\|", re.MULTILINE)
@@ -81,9 +80,8 @@ def structure(text: str) -> str:
     if "\n" not in text:
         return "prose"
     counts: Counter[str] = Counter()
-    for found in map(_LIST_LINE.match, text.split("\n")):
-        if found is not None:
-            counts["bullets" if found[1] else "numbers" if found[2] else "table"] += 1
+    for found in _LIST_LINE.finditer("\n" + text):
+        counts["bullets" if found[1] else "numbers" if found[2] else "table"] += 1
     if not counts:
         return "prose"
     kind, most = counts.most_common(1)[0]
@@ -114,7 +112,7 @@ _ENDS = (
 )
 _END = re.compile("[.!?。！？]" + either("(?<=[。！？])", *_ENDS))
 _ASCII_END = re.compile("[.!?]" + either(*_ENDS))  # the same in half the time, for a text of ASCII
-_LIST_MARK = re.compile(r"[^\S\n]*[0-9]{1,3}[.)](?=\s)")
+_LIST_MARK = re.compile(r"\A[^\S\n]*[0-9]{1,3}[.)](?=\s)")
 _FIRST_WORD = re.compile(r"[-*#>•\d.)\s]{0,8}([A-Z\u00c0-\u00de][\w'-]{2,40})")
 _DIGIT = re.compile("[0-9]")
 _KEPT = 2000
@@ -138,15 +136,16 @@ def alike(one: frozenset[str], other: frozenset[str]) -> float:
 class Sentence:
     """A sentence or line, read in the ways that detectors need; each way at most once.
 
-    What all of them need is worked out at once: its `words`, the `word_set` of them, and `plain`, the text in one spelling of digits and
-    marks without the mark of a numbered list.
+    What all of them need is worked out at once: its `words`, the `word_set` of them, `plain`, the text in one spelling of digits and
+    marks without the mark of a numbered list, and `figures`, the dates and numbers in that.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.words = words(text)
         self.word_set = frozenset(self.words)
-        self.plain = plain(_LIST_MARK.sub("", text, count=1) if _LIST_MARK.match(text) else text)
+        self.plain = plain(_LIST_MARK.sub("", text, count=1) if text.lstrip()[:1].isdigit() else text)
+        self.figures = dates_and_numbers(self.plain)
 
     @once
     def stems(self) -> frozenset[str]:
@@ -168,11 +167,6 @@ class Sentence:
         """The word that it begins with, if that has a capital."""
         found = _FIRST_WORD.match(self.text)
         return found[1] if found else ""
-
-    @once
-    def figures(self) -> tuple[Statement, ...]:
-        """Its dates and numbers."""
-        return tuple(dates_and_numbers(self.plain))
 
     @once
     def worded(self) -> tuple[Statement, ...]:
@@ -254,7 +248,7 @@ def _denied(words: Iterable[str]) -> dict[str, str]:
     """The words that a prefix denies, with the stems of what they deny."""
     found = {}
     for word in words:
-        if word.startswith(PREFIXES) and word not in NEGATIONS:
+        if len(word) > 5 and word.startswith(PREFIXES) and word not in NEGATIONS:  # the cheap question comes first
             prefix = next(p for p in PREFIXES if word.startswith(p))
             if len(word) > len(prefix) + 3:
                 found[word] = word[len(prefix) :][:5]

@@ -85,7 +85,7 @@ class Reading(Said):
         return places(self.json.value) if self.json is not None else None
 
     @once
-    def keys(self) -> frozenset[Path] | None:
+    def keys(self) -> list[Path] | None:
         """The paths among these that end in a key."""
         return key_paths(self.places) if self.places is not None else None
 

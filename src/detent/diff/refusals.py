@@ -95,4 +95,4 @@ def refuses(text: str) -> bool:
 def _begins(text: str) -> bool:
     """Kept for a while: answers to one prompt often begin alike."""
     start = text.lower().replace("’", "'")
-    return any(sign in start for sign in _SIGNS) and _REFUSAL.search(start) is not None
+    return any(map(start.__contains__, _SIGNS)) and _REFUSAL.search(start) is not None

@@ -100,9 +100,7 @@ class Said:
 
     def without_false_names(self, statements: Iterable[Statement]) -> list[Statement]:
         """These statements of the text; no names among them where a capital tells none."""
-        found = list(statements)
-        others = [s for s in found if s.kind != "name"]
-        return found if len(others) == len(found) or self.has_names else others  # the cheap question comes first
+        return list(statements) if self.has_names else [s for s in statements if s.kind != "name"]
 
     @once
     def spelled(self) -> dict[str, Statement]:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, NoReturn
 
 FENCE = "```"
 _INFO = re.compile(r"[^\S\n]*[\w+.#-]*[^\S\n]*\n|json\b", re.IGNORECASE)
-_STANDS_ALONE = re.compile(r"(?:\A|[\n:])[^\S\n]*([{\[])")
+# To be looked for after a "\n": a branch for the beginning of the text would be tried everywhere, while `re` jumps to two characters.
+_STANDS_ALONE = re.compile(r"[\n:][^\S\n]*([{\[])")
 _ESCAPE = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})")
 _DEEPEST = 64  # levels of nesting that are compared; paths grow with depth, and a hostile answer nests thousands
 
@@ -105,15 +107,14 @@ def find_json(text: str, *, verbatim: bool = False) -> Json | None:
 
 def _json_in_prose(text: str, decoder: json.JSONDecoder) -> Json | None:
     """JSON that begins a line or follows a colon. Lists of plain values are left out: `[1]` and `[Yes]` are prose."""
-    for tried, found in enumerate(_STANDS_ALONE.finditer(text)):
-        if tried == 4:
-            break
+    for found in islice(_STANDS_ALONE.finditer("\n" + text), 4):
+        start = found.start(1) - 1
         try:
-            value, end = decoder.raw_decode(text, found.start(1))
+            value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             continue
         if value and (isinstance(value, dict) or any(isinstance(item, dict) and item for item in value)):
-            return Json(value, found.start(1), end)
+            return Json(value, start, end)
     return None
 
 
@@ -144,17 +145,18 @@ def canonical_arguments(text: str) -> str:
     return canonical(found.value) if found is not None else text.strip()
 
 
-def strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> list[str]:
     """The strings among the values of a JSON, in order."""
-    waiting = [value]
+    found, waiting = list[str](), [value]
     while waiting:
         here = waiting.pop()
         if isinstance(here, str):
-            yield here
+            found.append(here)
         elif isinstance(here, dict):
             waiting.extend(reversed(here.values()))
         elif isinstance(here, list):
             waiting.extend(reversed(here))
+    return found
 
 
 # ── fences, frames and escapes ──────────────────────────────────────────────────────────────────────────────────────
@@ -271,9 +273,16 @@ def places(value: Any) -> dict[Path, Place]:
     return found
 
 
-def key_paths(found: Iterable[Path]) -> frozenset[Path]:
-    """The paths that end in a key."""
-    return frozenset([path for path in found if path and path[-1] != "[]"])
+def key_paths(found: Iterable[Path]) -> list[Path]:
+    """The paths that end in a key, in order."""
+    return [path for path in found if path and path[-1] != "[]"]
+
+
+def in_both(before: dict[Path, Place], after: dict[Path, Place]) -> list[tuple[Path, Place, Place]]:
+    """The paths that both have, with what stands there."""
+    if list(before) == list(after):  # the usual case, in which no path has to be looked up
+        return list(zip(before, before.values(), after.values(), strict=True))
+    return [(path, place, after[path]) for path, place in before.items() if path in after]
 
 
 _TYPE_NAMES: dict[type[Any], str] = {
@@ -312,24 +321,21 @@ class KeyChanges:
 
 def compare_keys(before: dict[Path, Place], after: dict[Path, Place]) -> KeyChanges:
     """Keys gone, new, renamed, and values whose type changed. In a list of objects a key is missing once some item lacks what all had."""
-    if _as_often(before, after):
+    both = in_both(before, after)
+    if len(both) == len(before) == len(after) and _as_often(both):
         missing, added, renamed = list[Path](), list[Path](), tuple[tuple[Path, Path], ...]()
     else:
         missing = [p for p in before if _gone(p, before, after)]
         added = [p for p in after if p and p[-1] != "[]" and p not in before and _objects(before, p[:-1])]
         renamed = tuple(_renamings(missing, added, before, after))
     moved = {path for pair in renamed for path in pair}
-    retyped = tuple(
-        (path, _types(place), _types(after[path])) for path, place in before.items() if path in after and after[path].types - place.types
-    )
+    retyped = tuple([(path, _types(place), _types(other)) for path, place, other in both if not other.types <= place.types])
     return KeyChanges(tuple(p for p in missing if p not in moved), tuple(p for p in added if p not in moved), renamed, retyped)
 
 
-def _as_often(before: dict[Path, Place], after: dict[Path, Place]) -> bool:
-    """The usual case: the same paths, and at each of them as many values and as many objects."""
-    return before.keys() == after.keys() and all(
-        len(place.values) == len((other := after[path]).values) and place.objects == other.objects for path, place in before.items()
-    )
+def _as_often(both: list[tuple[Path, Place, Place]]) -> bool:
+    """Whether at each path there are as many values and as many objects as before: no key is gone or new then."""
+    return all(len(place.values) == len(other.values) and place.objects == other.objects for _, place, other in both)
 
 
 def _objects(found: dict[Path, Place], path: Path) -> int:

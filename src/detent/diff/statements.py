@@ -108,3 +108,13 @@ class Known:
         """A word of a name, its plural or possessive; a hyphen may part it."""
         parts = alphanumerics(word)
         return all(part in self.words or part.removesuffix("s") in self.words or part + "s" in self.words for part in parts)
+
+
+def given(*texts: str) -> Known:
+    """What was given with many answers; shared by all that are held against the same texts, blank ones left out."""
+    return _given(tuple(dict.fromkeys(filter(None, texts))) or ("",))
+
+
+@lru_cache(maxsize=16)
+def _given(texts: tuple[str, ...]) -> Known:
+    return Known(*texts)

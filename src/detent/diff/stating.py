@@ -12,8 +12,8 @@ from detent.diff import prose
 from detent.diff.numbers import Statement, plain
 from detent.diff.quoting import listed, quote
 from detent.diff.reading import Asked, Reading, Two
-from detent.diff.shape import Place, canonical, show_path, unescape
-from detent.diff.statements import Known
+from detent.diff.shape import Place, canonical, in_both, show_path, unescape
+from detent.diff.statements import Known, given
 from detent.diff.vocabulary import NEGATIONS
 from detent.terms import Answer
 
@@ -33,10 +33,8 @@ def fact_changed(two: Two) -> str | None:
 
 def _values_changed(two: Two) -> Iterable[str]:
     """Values at the same path of both JSONs; long strings are read as prose."""
-    before, after = two.stable.places or {}, two.candidate.places or {}
-    for path, place in before.items():
-        other = after.get(path)
-        if other is None or place.values == other.values:
+    for path, place, other in in_both(two.stable.places or {}, two.candidate.places or {}):
+        if place.values == other.values:
             continue
         changed = _place_changed(place, other)
         if changed is not None:
@@ -242,9 +240,10 @@ def _turned_round(two: Two) -> str | None:
         return None
     aside = _DENYING.union([word[:5] for pair in turned for word in pair])
     others = [(s, s.stems - aside) for s in new]
+    by_sides = [its for s, its in others if not s.negations % 2], [its for s, its in others if s.negations % 2]
     for sentence in gone:
         stems = sentence.stems - aside
-        if not turned and not any(prose.alike(stems, its) >= 0.5 for s, its in others if (s.negations - sentence.negations) % 2):
+        if not turned and not any(prose.alike(stems, its) >= 0.5 for its in by_sides[1 - sentence.negations % 2]):
             continue  # nor is there one that it could be turned into
         alike = [prose.alike(stems, its) for _, its in others]
         likeness = max(alike, default=0.0)
@@ -271,18 +270,18 @@ def unsupported_statement(two: Two) -> str | None:
     fresh = foreign(two.candidate, two.stable)
     if not fresh:
         return None
-    given = _given(*_said(two.asked))
-    unsupported = list(dict.fromkeys(s.written for s in fresh if not given.says(s)))
+    known = _given(*_said(two.asked))
+    unsupported = list(dict.fromkeys(s.written for s in fresh if not known.says(s)))
     if not unsupported:
         return None
-    new, old = ({s.written for s in side.lacking(given)} for side in (two.candidate, two.stable))
+    new, old = ({s.written for s in side.lacking(known)} for side in (two.candidate, two.stable))
     return listed(unsupported) if len(new) > len(old) else None
 
 
 @lru_cache(maxsize=8)
 def _given(*texts: str) -> Known:
     """What was given, JSON escapes decoded; all runs of a case share it."""
-    return Known(*map(unescape, texts))
+    return given(*map(unescape, texts))
 
 
 def same_length(before: Reading, after: Reading, most: float) -> bool:
