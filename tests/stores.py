@@ -22,7 +22,7 @@ from typing import NoReturn
 import pytest
 
 from detent.store import Store, open_store
-from detent.store.schema import metadata
+from detent.store.schema import SCHEMA_VERSION, metadata
 
 
 def cannot_have(reason: str) -> NoReturn:
@@ -49,15 +49,20 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql://detent@/{database}?host={self.place}"
 
-    def take(self) -> str:
-        """The name of a database whose tables are empty."""
+    def create(self) -> str:
+        """The name of a new database without any table."""
         import psycopg
 
-        if self.free:
-            return self.free.pop()
         name = f"d{uuid.uuid4().hex}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def take(self) -> str:
+        """The name of a database whose tables are empty."""
+        if self.free:
+            return self.free.pop()
+        name = self.create()
         open_store(self.url(name)).close()
         return name
 
@@ -69,7 +74,11 @@ class Postgres:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            connection.execute("TRUNCATE " + ", ".join(f'"{table}"' for table in metadata.tables))
+            connection.execute("TRUNCATE " + ", ".join(f'"{table}"' for table in metadata.tables if table not in {"meta", "counters"}))
+            connection.execute("DELETE FROM meta WHERE name NOT IN ('schema', 'journal_schema')")
+            connection.execute("UPDATE meta SET value = %s", (str(SCHEMA_VERSION),))  # a test may have said that it is a newer one's
+            connection.execute("UPDATE counters SET n = 0")
+            connection.execute("DELETE FROM counters WHERE name NOT IN ('revision', 'ingest')")
         self.free.append(name)
 
 

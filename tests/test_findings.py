@@ -6,14 +6,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from detent.errors import Conflict
 from detent.store import Store, open_store
-from detent.store.schema import SCHEMA_VERSION
 from detent.terms import Answer, Baseline, Calibration, Endpoint, Judgement, Pin, RecordedExchange, ToolCall, Usage, Version
 from processes import until
 from records import T0
@@ -126,23 +123,3 @@ def test_a_name_is_held_by_one_at_a_time_and_free_again_however_that_one_ends(st
             return alone
 
     until(free, "the name of one that was killed")
-
-
-def test_a_store_of_an_older_detent_gets_what_came_since_and_keeps_what_it_had(store_url: str, tmp_path: Path) -> None:
-    opened = open_store(store_url)
-    opened.state.put_pin(pinned("ex_1"), exchange("ex_1"))
-    opened.close()
-    journal = store_url.replace("state.db", "journal.db") if store_url.startswith("sqlite") else store_url
-    engine = create_engine(journal.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as c:  # as the schema before this one was
-        c.execute(text("ALTER TABLE legs DROP COLUMN api_version"))
-        c.execute(text("ALTER TABLE legs DROP COLUMN betas"))
-        c.execute(text("ALTER TABLE legs DROP COLUMN falls_back"))
-        c.execute(text("UPDATE meta SET value = '1' WHERE name = 'schema'"))
-    opened = open_store(store_url)
-    assert opened.journal.latest("summarizer") == ()
-    assert [p.exchange for p, _ in opened.state.pins("summarizer")] == ["ex_1"]
-    opened.close()
-    with engine.begin() as c:
-        assert c.scalar(text("SELECT value FROM meta WHERE name = 'schema'")) == str(SCHEMA_VERSION)
-    engine.dispose()

@@ -1,91 +1,194 @@
-"""A store of an older Detent is read as it is: columns, tables and indexes that came since are added, and no row is touched."""
+"""A store of each released schema goes on where it stood: it becomes what a fresh one is, whole after any kill, nothing lost."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+import pytest
+from sqlalchemy import Connection, text
 
-from detent.evidence import LabelCount
+from detent.errors import CouldNotRun
 from detent.ingest import Ingester
-from detent.store import open_store
+from detent.recompute import replay
+from detent.store import Store, open_store
+from detent.store.migrations import STEPS, m0007
+from detent.store.schema import SCHEMA_VERSION
 from detent.store.spool import Spool
-from detent.terms import Arm, Flag, Guard, Phase
-from records import NEW, OLD, T0, intent, result, rollout, thumbs_down
+from detent.terms import Intent, Outcome, Phase, Verb, utc
+from older import RELEASED, SHADOWS_SINCE, Older, killed_at_every_step, load_postgres, shape_of
+from records import T0, intent, kept, result, thumbs_down
+from stores import Postgres
 
-pytest_plugins = ("stores",)
+pytest_plugins = ("stores", "older")
 
-SINCE_VERSION_2 = {
-    "legs": ("control", "tenant", "region", "unknown_tool", "language", "trace", "graded"),
-    "pairs": ("arrived", "folded", "unjudged"),
-    "feedback": ("comment",),
-    "exposed": ("control", "template", "tenant", "region", "returning_user", "language", "language_us"),
-    "decisions": ("before",),
-}
-TABLES_SINCE_VERSION_2 = {
-    "segment_counts",
-    "segment_values",
-    "watched",
-    "shadow_sums",
-    "shadow_fields",
-    "shadow_classes",
-    "shadow_clusters",
-    "shadow_buckets",
-    "shadow_conversations",
-    "shadow_days",
-    "pair_judgements",
-    "shadow_ledger",
-    "not_mirrored",
-}
-INDEXES_SINCE_VERSION_2 = ("legs_user", "legs_ungraded", "pairs_waiting", "pairs_unjudged")
+HOUR = 3600.0
+REASONS = {"Opened", "BaselinePassed", "ShadowPassed", "StepServed"}
+NOT_MADE_AGAIN = {1: REASONS, 2: REASONS, 3: {"ShadowPassed"}}
+"""Before version 3 the rollout was not stored with a decision; a shadow of version 3 knew nothing of coverage, which later rules read."""
 
 
-def made_older(url: str) -> None:
-    """The store as version 2 left it."""
+def sent(name: str, seconds: float) -> Intent:
+    return intent(name, f"u{name}", HOUR + seconds, route="chat", requested="chat")
+
+
+def is_whole(store: Store, version: int) -> None:
+    """All that the older Detent wrote is read."""
+    chat = store.state.rollout("ro_1")
+    assert (chat.phase, chat.route, store.state.flags()["chat"].rollout) == (Phase.CANARY, "chat", "ro_1")
+    decided = store.state.decided("ro_1")
+    assert [one.decision.verb for one in decided] == [Verb.ADVANCE] * 4
+    again = {one.decision.reason for one, found in zip(decided, replay(decided), strict=True) if found.same}
+    assert again == REASONS - NOT_MADE_AGAIN.get(version, set())
+    assert store.state.verify_audit().bad is None
+    assert store.journal.count() == (5 if version >= SHADOWS_SINCE else 3)
+    ((first,), (second,), (third,)) = (store.journal.exchange(f"ex_{name}") for name in "abc")
+    assert (first.intent.at_us, first.result and first.result.answer_body) == (sent("a", 1).at_us, b'{"text":"hi"}')
+    assert second.result is not None
+    assert (second.result.outcome, third.result) == (Outcome.TIMED_OUT, None)
+    pairs = [(pair.exchange, pair.stable.answer and pair.stable.answer.text) for pair in store.journal.ungraded_pairs("ro_1", limit=9)]
+    assert pairs == ([("ex_m", "stable")] if version >= SHADOWS_SINCE else [])
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_store_of_each_released_schema_becomes_what_a_fresh_one_is(version: int, older: Older) -> None:
+    url = older.load(version)
     store = open_store(url)
-    for database in (store.state._db, store.journal._db):  # on PostgreSQL they are one
-        with database.write() as c:
-            there = set(inspect(c).get_table_names())
-            for index in INDEXES_SINCE_VERSION_2:
-                c.execute(text(f"DROP INDEX IF EXISTS {index}"))
-            for table in there & SINCE_VERSION_2.keys():
-                known = {column["name"] for column in inspect(c).get_columns(table)}
-                for column in known & set(SINCE_VERSION_2[table]):
-                    c.execute(text(f'ALTER TABLE {table} DROP COLUMN "{column}"'))
-            for table in there & TABLES_SINCE_VERSION_2:
-                c.execute(text(f"DROP TABLE {table}"))
-            c.execute(text("UPDATE meta SET value = '2' WHERE name = 'schema'"))
+    is_whole(store, version)
     store.close()
+    assert sorted(shape_of(url)) == sorted(shape_of(older.fresh()))
 
 
-def test_a_store_of_version_2_goes_on(store_url: str, tmp_path: Path) -> None:
-    store = open_store(store_url)
-    now = [T0]
-    opened = rollout(Guard(metric="error", margin_ratio=1.5, matures=60.0), phase=Phase.CANARY)
-    flag = Flag(route="summarizer", revision=0, stable=OLD, candidate=NEW, rollout="ro_1", split=0.5, period=1)
-    store.state.open_rollout(opened, flag, by="ann", at=T0)
-    spool = Spool(tmp_path / "spool", "gw1")
-    for entry in (intent("a"), result("a"), intent("b", "u2", arm=Arm.CANDIDATE), thumbs_down("f", 1, session="u1")):
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_migrated_store_goes_on(version: int, older: Older, tmp_path: Path) -> None:
+    """Results of legs that an older Detent stored, bodies that came before their leg, units that it saw first."""
+    store = open_store(older.load(version))
+    spool = Spool(tmp_path / "spool", "gw2")
+    later = (result("c", HOUR + 9, answer_body=b'{"text":"late"}'), sent("early", 20), result("early", HOUR + 21), sent("new", 30))
+    for entry in (*later, result("new", HOUR + 31), kept("new", HOUR + 32), thumbs_down("g", HOUR + 40, session="uc")):
         spool.write(entry)
-    Ingester(store, tmp_path / "spool", lambda: now[0]).run_once()
+    now = [T0 + timedelta(hours=2)]
+    done = Ingester(store, tmp_path / "spool", lambda: now[0]).run_once()
+    assert (done.entries, done.orphans, done.unmatched) == (7, 0, 0)
+    (third,), (early,), (new,) = (store.journal.exchange(f"ex_{name}") for name in ("c", "early", "new"))
+    assert third.result is not None
+    assert third.result.answer_body == b'{"text":"late"}'
+    assert (early.result and early.result.answer_body) == (b'{"text":"early"}' if version >= SHADOWS_SINCE else None)
+    assert (new.result and new.result.answer_body) == b"{}"
+    assert store.state.verify_audit().bad is None
     store.close()
-    made_older(store_url)
 
-    store = open_store(store_url)
-    with store.journal._db.read() as c:
-        assert "legs_user" in {index["name"] for index in inspect(c).get_indexes("legs")}
-    (first,) = store.journal.exchange("ex_a")
-    assert (first.intent, first.result) == (intent("a", template=first.intent.template), result("a"))
-    spool.write(result("b", 5))
-    spool.write(intent("c", "u3", 6, control=True, tenant="acme"))
-    ingester = Ingester(store, tmp_path / "spool", lambda: now[0])
-    ingester.run_once()
-    now[0] = T0 + timedelta(hours=1)
-    assert ingester.run_once().sealed == 3
-    counts = store.state.label_counts("ro_1")
-    assert LabelCount(metric="error", period=1, slice="", arm=Arm.CANDIDATE, bucket=0, n=1) in counts
-    assert sum(row.n for row in counts if row.slice == "control") == 1
-    segments = {(row.slice, row.arm): row.n for row in store.state.segment_counts("ro_1")}
-    assert segments == {("tenant=acme", Arm.STABLE): 1, ("template=t", Arm.STABLE): 1}, "of units of before, no segment is known"
+
+@pytest.mark.parametrize("version", [min(RELEASED), max(RELEASED)])
+def test_a_migration_killed_at_every_step_is_gone_on_with(version: int, older: Older, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = older.load(version)
+    assert killed_at_every_step(url, monkeypatch) >= 4
+    store = open_store(url)
+    is_whole(store, version)
     store.close()
+
+
+def test_an_index_that_a_kill_left_half_made_is_made_anew(postgres: Postgres) -> None:
+    url = load_postgres(5, postgres)
+    store = open_store(url)
+    with store.state._db.write() as c:
+        c.execute(text("CREATE UNIQUE INDEX legs_by_time ON legs (leg, at_us)"))
+        c.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'legs_by_time'::regclass"))
+    is_whole(store, 5)
+    store.close()
+
+
+def test_a_leg_that_comes_after_its_bodies_in_mid_migration_has_them(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingester of before stores the leg just before tables change places; its bodies were set aside a moment ago."""
+    url, real = load_postgres(5, postgres), m0007._change_places
+
+    def late(c: Connection, until_us: int) -> None:
+        c.execute(text("CREATE TEMPORARY TABLE one ON COMMIT DROP AS SELECT * FROM legs WHERE leg = 'le_m'"))
+        c.execute(text("UPDATE one SET leg = 'le_early', exchange = 'ex_early'"))
+        c.execute(text("INSERT INTO legs TABLE one"))
+        real(c, until_us)
+
+    monkeypatch.setattr(m0007, "_change_places", late)
+    store = open_store(url)
+    ((found),) = store.journal.exchange("ex_early")
+    assert found.result is not None
+    assert found.result.answer_body == b'{"text":"early"}'
+    store.close()
+
+
+def test_nobody_waits_while_the_journal_is_read(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tables change places everybody waits: what there is to be known of old rows is known by then."""
+    url, real, read = load_postgres(5, postgres), m0007._change_places, list[int]()
+    tell, asked = m0007._tell_last, list[int]()
+    store = open_store(url)
+    with store.state._db.write() as c:
+        many = "SELECT legs.*, n FROM legs, generate_series(1, 20000) n WHERE leg = 'le_a'"
+        c.execute(text(f"CREATE TEMPORARY TABLE one ON COMMIT DROP AS {many}"))
+        c.execute(text("UPDATE one SET leg = 'many' || n, exchange = 'many' || n"))
+        c.execute(text("ALTER TABLE one DROP COLUMN n"))
+        c.execute(text("INSERT INTO legs TABLE one"))
+        c.execute(text("ANALYZE legs"))
+
+    def rows_read(c: Connection) -> int:
+        theirs = "relname IN ('legs', 'bodies', 'legs_before', 'bodies_before')"
+        return int(c.scalar(text(f"SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE {theirs}")) or 0)
+
+    def counted(c: Connection, until_us: int) -> None:
+        before = rows_read(c)
+        real(c, until_us)
+        read.append(rows_read(c) - before)
+
+    def told(c: Connection, until_us: int) -> None:
+        asked.append(until_us)
+        tell(c, until_us)
+
+    monkeypatch.setattr(m0007, "_change_places", counted)
+    monkeypatch.setattr(m0007, "_tell_last", told)
+    assert store.journal.count() == 20_005
+    assert len(read) == 1
+    assert read[0] < 100
+    assert len(asked) == 1, "once, before, while others go on"
+    store.close()
+
+
+def test_state_never_waits_for_a_journal_that_is_migrated(postgres: Postgres) -> None:
+    """A rollback by a Detent that was just updated is as quick as any: years of journal are not its concern."""
+    store = open_store(load_postgres(5, postgres))
+    with store.state._db.read() as c:
+        assert c.scalar(text("SELECT relkind FROM pg_class WHERE oid = 'legs'::regclass")) in {"r", b"r"}
+    assert store.state.flags()["chat"].rollout == "ro_1"
+    assert store.journal.count() == 5
+    with store.state._db.read() as c:
+        assert c.scalar(text("SELECT relkind FROM pg_class WHERE oid = 'legs'::regclass")) in {"p", b"p"}
+    store.close()
+
+
+def test_records_of_days_to_come_are_kept_where_they_say(postgres: Postgres) -> None:
+    """A wrong clock wrote into the journal of before: its legs stand in a day of their own, with their bodies."""
+    store = open_store(load_postgres(5, postgres))
+    far = utc(9_214_646_400_000_000)  # 2262
+    with store.state._db.write() as c:
+        c.execute(text("UPDATE legs SET at_us = :far WHERE leg = 'le_a'"), {"far": round(far.timestamp()) * 1_000_000})
+    (first,) = store.journal.exchange("ex_a")
+    assert (utc(first.intent.at_us), first.result and first.result.answer_body) == (far, b'{"text":"hi"}')
+    assert store.journal.count() == 5
+    store.close()
+
+
+def test_a_store_of_a_newer_detent_is_refused(store_url: str) -> None:
+    store = open_store(store_url)
+    newer = str(SCHEMA_VERSION + 1)
+
+    def says(schema: str) -> None:
+        with store.state._db.write() as c:
+            c.execute(text("UPDATE meta SET value = :schema WHERE name = 'schema'"), {"schema": schema})
+
+    says(newer)
+    with pytest.raises(CouldNotRun, match=f"written by a newer Detent: schema `{newer}`"):
+        open_store(store_url)
+    says(str(SCHEMA_VERSION))
+    store.close()
+
+
+def test_every_number_has_a_migration() -> None:
+    assert list(STEPS) == list(range(2, SCHEMA_VERSION + 1))

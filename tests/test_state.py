@@ -337,6 +337,27 @@ def test_a_newer_store_is_refused_and_left_alone(store: Store, store_url: str) -
         assert c.execute(text("SELECT value FROM meta WHERE name = 'schema'")).scalar() == "99"
 
 
+def test_whoever_is_refused_again_and_again_keeps_no_connection(store: Store, store_url: str) -> None:
+    with store.state._db.write() as c:
+        c.execute(text("UPDATE meta SET value = '99' WHERE name = 'schema'"))
+    refused = []
+    for _ in range(5):  # each error is kept, as a process does that tells it: its traceback holds what was opened
+        with pytest.raises(CouldNotRun) as error:
+            open_store(store_url)
+        refused.append(error)
+    assert connections_to(store) <= 1, "the store's own"
+
+
+def connections_to(store: Store) -> int:
+    """How many others hold the database open: sessions of a server, descriptors of this process for a file."""
+    if store.state._db.sqlite:
+        path = str(store.state._db.url.database)
+        return len({link for link in Path("/proc/self/fd").iterdir() if link.exists() and str(link.resolve()) == path}) - 1
+    store.state._db.engine.dispose()
+    with store.state._db.read() as c:
+        return int(c.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")) or 0)
+
+
 @pytest.mark.parametrize("url", ["mysql://host/db", "no url", "sqlite://", "sqlite:///:memory:"])
 def test_a_url_that_is_no_store_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput):

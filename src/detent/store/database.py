@@ -1,4 +1,5 @@
-"""One database behind a URL: connections, transactions, upserts. The only place that knows SQLite from PostgreSQL.
+"""One database behind a URL: connections, transactions, upserts. What SQLite and PostgreSQL do otherwise is known here, in `sqlite.py`, and
+by what partitions the journal (`days.py`, `places.py`, `migrations/`).
 
 SQLite connections are pooled (a QueuePool: opening one costs four pragmas and loses the page cache, and SQLAlchemy hands one to a single
 thread at a time, so the ingester's, the controller's and the flag thread of one process each use their own). Never fork with a store open.
@@ -10,22 +11,27 @@ import copy
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, inspect, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from detent.errors import CouldNotRun, InvalidInput
-from detent.store.schema import SCHEMA_VERSION, counters, meta, metadata
+from detent.store.days import make_days
+from detent.store.migrations import migrate
+from detent.store.schema import BY_DAY, SCHEMA_VERSION, by_day, counters, meta, metadata
+from detent.store.sqlite import sqlite_engine
+from detent.talk import say
 
-BUSY_S = 10.0
 _TURN_S = 0.002
+_TELL_S = 1.0
 _SCHEMA_LOCK = 0x6465_7465_6E74  # PostgreSQL advisory lock: "detent" in ASCII
 
 PATIENCE: Mapping[str, str | int] = {
@@ -62,9 +68,10 @@ class Database:
         """`durable` makes SQLite wait for the disk at each commit (state); else a power cut may take the last commits (journal)."""
         self.url = url
         self._fence: Callable[[Connection], None] | None = None
+        self._first: First | None = None
         self.sqlite = url.get_backend_name() == "sqlite"
         try:
-            self.engine = _sqlite_engine(url, durable=durable) if self.sqlite else _postgres_engine(url)
+            self.engine = sqlite_engine(url, durable=durable) if self.sqlite else _postgres_engine(url)
         except ModuleNotFoundError as error:
             raise CouldNotRun(
                 f"no driver for this store: `{error.name}`", hint="install it with `pip install 'detent[postgres]'`"
@@ -76,6 +83,7 @@ class Database:
 
         `at_leisure`: the reader may take its time between two rows, which PostgreSQL else ends after `SERVER_PATIENCE`.
         """
+        self._begin()
         engine = self.engine if self.sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with translated(self.url), engine.connect() as connection:
             if at_leisure and not self.sqlite:
@@ -85,10 +93,15 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end of the block. IntegrityError is left to the caller; all else becomes CouldNotRun."""
+        self._begin()
         with translated(self.url), self.engine.execution_options(writes=True).begin() as connection:
             if self._fence is not None:
                 self._fence(connection)
             yield connection
+
+    def _begin(self) -> None:
+        if self._first is not None:
+            self._first.done()
 
     def fenced(self, fence: Callable[[Connection], None]) -> Database:
         """The same database, of which every write transaction begins with `fence`, which raises where this process may write no more."""
@@ -97,37 +110,62 @@ class Database:
         return other
 
     def create(self, tables: Sequence[Table]) -> None:
-        """Make the tables, nullable columns and indexes that are missing. CouldNotRun when the store was written by a newer Detent."""
-        if self._has(tables):
+        """Make the tables, or bring those of an older Detent to this one's schema: see `store.migrations`.
+
+        Raises CouldNotRun when the store was written by a newer Detent.
+        """
+        if self._found(tables) == SCHEMA_VERSION:
             return
-        with self._making(), self.write() as connection:
-            if not self.sqlite:
-                connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-            if inspect(connection).has_table(meta.name):
-                found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema"))
-                if found is not None and int(found) > SCHEMA_VERSION:
-                    raise CouldNotRun(
-                        f"the store was written by a newer Detent: schema `{found}`, this one knows {SCHEMA_VERSION}",
-                        hint="run the newer Detent; nothing was changed",
-                    )
-            metadata.create_all(connection, tables=list(tables))
-            _add_columns(connection, tables)
-            _add_indexes(connection, tables)
-            upsert(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
+        with self._making():
+            found = self._found(tables)
+            if found is not None and found > SCHEMA_VERSION:
+                raise CouldNotRun(
+                    f"the store was written by a newer Detent: schema `{found}`, this one knows {SCHEMA_VERSION}",
+                    hint="run the newer Detent; nothing was changed",
+                )
+            if found is None:
+                self._make(tables)
+            elif found < SCHEMA_VERSION:
+                migrate(self, {table.name for table in tables}, found=found, name=self._number(tables))
+
+    def create_when_used(self, tables: Sequence[Table]) -> Database:
+        """The same database, which migrates these tables as it is first read or written; where there are none, they are made at once."""
+        other = copy.copy(self)
+        found = self._found(tables)
+        if found is None:
+            self.create(tables)
+        elif found != SCHEMA_VERSION:
+            other._first = First(lambda: self.create(tables))
+        return other
+
+    def _number(self, tables: Sequence[Table]) -> str:
+        """The name of their schema's number in `meta`: where state and journal are one database, each has its own."""
+        return "schema" if self.sqlite or counters in tables else "journal_schema"
+
+    def _found(self, tables: Sequence[Table]) -> int | None:
+        """The number of their schema, read without a write, so that a store that can only be read is opened as well; None where they are
+        not. Tables that have none are taken for the first.
+        """
+        if self.sqlite and not Path(str(self.url.database)).exists():
+            return None
+        with self.read() as connection:
+            there = inspect(connection).get_table_names()
+            if not any(table.name in there for table in tables if table is not meta):
+                return None
+            names = dict(connection.execute(select(meta.c.name, meta.c.value)).all()) if meta.name in there else {}
+        return int(names.get(self._number(tables), 1))
+
+    def _make(self, tables: Sequence[Table]) -> None:
+        by_days = () if self.sqlite else tuple(table for table in BY_DAY if table in tables)
+        with self.write() as connection:
+            metadata.create_all(connection, tables=[table for table in tables if table not in by_days])
+            for table in by_days:
+                by_day(table).create(connection)
+            if by_days:
+                make_days(connection, ())
+            upsert(connection, meta, [{"name": self._number(tables), "value": str(SCHEMA_VERSION)}])
             if counters in tables:
                 insert_missing(connection, counters, [{"name": "revision", "n": 0}, {"name": "ingest", "n": 0}])
-
-    def _has(self, tables: Sequence[Table]) -> bool:
-        """Whether all of it is there already: then nothing is written, and a store that can only be read is opened as well."""
-        if self.sqlite and not Path(str(self.url.database)).exists():
-            return False
-        with self.read() as connection:
-            there = inspect(connection)
-            if not there.has_table(meta.name) or not all(there.has_table(table.name) for table in tables):
-                return False
-            if connection.scalar(select(meta.c.value).where(meta.c.name == "schema")) != str(SCHEMA_VERSION):
-                return False
-            return not any(_missing(connection, table) for table in tables)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -135,9 +173,10 @@ class Database:
 
     @contextmanager
     def _making(self) -> Iterator[None]:
-        """One process at a time turns a new file into a WAL database: SQLite doesn't wait for its turn there."""
+        """One process at a time makes or migrates a store. (SQLite doesn't wait for its turn where a file becomes a WAL database.)"""
         if not self.sqlite:
-            yield
+            with self._schema_lock():
+                yield
             return
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +188,38 @@ class Database:
             yield
         finally:
             os.close(lock)
+
+    @contextmanager
+    def _schema_lock(self) -> Iterator[None]:
+        """Held by a transaction of its own that does nothing else, as long as it takes.
+
+        Asked in simple queries: the portal of one with parameters would keep its snapshot, which CREATE INDEX CONCURRENTLY waits for.
+        """
+        with translated(self.url), self.engine.connect() as connection:
+            told = time.monotonic() + _TELL_S
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_SCHEMA_LOCK})").scalar():
+                if time.monotonic() > told:
+                    say("detent: waiting for another process that migrates this store")
+                    told = float("inf")
+                time.sleep(_TURN_S * 50)
+            yield
+
+
+class First:
+    """Something that is done once, before anything else; who comes meanwhile waits for it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work: Callable[[], None] | None = work
+        self._lock = threading.Lock()
+
+    def done(self) -> None:
+        """Do it, unless it was done. What it raises is tried again by the next."""
+        if self._work is not None:
+            with self._lock:
+                if self._work is not None:
+                    self._work()
+                    self._work = None
 
 
 def parse_url(url: str) -> URL:
@@ -165,6 +236,11 @@ def parse_url(url: str) -> URL:
     if not parsed.database or parsed.database == ":memory:":
         raise InvalidInput(f"a store needs a file: `{url}`", hint="write sqlite:///DIR/state.db")
     return parsed
+
+
+def shown(url: URL) -> str:
+    """A store's URL for people: without the password, and with no word of the driver, which nobody wrote."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 # ── rows in, by key ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,30 +261,11 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, add: Se
         return
     insert = _insert(connection, table)
     keys = {column.name for column in table.primary_key.columns}
+    if table in BY_DAY and connection.dialect.name != "sqlite":
+        keys.add("at_us")
     new = {name: insert.excluded[name] for name in rows[0] if name not in keys}
     setting = {name: table.c[name] + value if name in add else value for name, value in new.items()}
     connection.execute(insert.on_conflict_do_update(index_elements=sorted(keys), set_=setting), list(rows))
-
-
-def _add_columns(connection: Connection, tables: Sequence[Table]) -> None:
-    """Give a store of an older Detent the columns that came since: nullable ones, so that its rows stay as they are."""
-    for table in tables:
-        for column in _missing(connection, table):
-            kind = column.type.compile(connection.dialect)
-            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
-
-
-def _add_indexes(connection: Connection, tables: Sequence[Table]) -> None:
-    """Likewise the indexes: those of a table that was there are not made with it."""
-    for table in tables:
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
-
-
-def _missing(connection: Connection, table: Table) -> list[Column[Any]]:
-    """The columns that a table of an older Detent has not."""
-    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    return [column for column in table.columns if column.name not in known]
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -228,7 +285,7 @@ def translated(url: URL) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is opened
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         said = str(cause).strip().splitlines()[0]
-        raise CouldNotRun(f"the store `{url.render_as_string(hide_password=True)}` refused: {said}", hint=_hint(cause)) from error
+        raise CouldNotRun(f"the store `{shown(url)}` refused: {said}", hint=_hint(cause)) from error
 
 
 def _hint(cause: BaseException) -> str:
@@ -259,59 +316,3 @@ def _postgres_engine(url: URL) -> Engine:
         connection.commit()
 
     return engine
-
-
-# ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def connect_sqlite(path: Path) -> sqlite3.Connection:
-    """A connection to a database that is there. SQLite would make an empty one in the place of one that was taken away: a store without
-    a single rollout, which nobody would notice.
-    """
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, check_same_thread=False)
-
-
-def _sqlite_engine(url: URL, *, durable: bool) -> Engine:
-    path = Path(str(url.database))
-    engine = create_engine(url, creator=lambda: connect_sqlite(path))
-    synchronous: Literal["FULL", "NORMAL"] = "FULL" if durable else "NORMAL"
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: sqlite3.Connection, record: object) -> None:
-        connection.isolation_level = None  # else the driver decides for itself when a transaction begins
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "cache_size=-16000"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("writes"):
-            _begin_immediate(connection)
-        else:
-            connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Become the writer, waiting up to `BUSY_S`. A deferred transaction that turns into a writer later can be refused without a wait.
-
-    Asked every 2 ms instead of by SQLite's own back-off (up to 100 ms): next to a busy ingester a rollback would miss the gaps.
-    """
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    until = time.monotonic() + BUSY_S
-    raw.execute("PRAGMA busy_timeout=0").close()
-    try:
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE").close()
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise CouldNotRun(
-                        f"the store `{connection.engine.url.database}` refused a write: {error}",
-                        hint="another process may hold a write transaction open; see who with `fuser`",
-                    ) from error
-            time.sleep(_TURN_S)
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}").close()

@@ -72,6 +72,8 @@ class Drilled:
             )
             drilled = (*sent, legs.c.why == "drill", *version, legs.c.first_byte_s.is_(None))
             hung, first_hung_us = c.execute(select(func.count(), func.min(legs.c.at_us)).where(*drilled, hangs)).one()
+            waiting = (*drilled, legs.c.outcome.is_(None), legs.c.at_us > open_since_us)
+            n_waiting = c.scalar(select(func.count()).select_from(legs).where(*waiting)) or 0
         counted, firsts = _by_kind(rows)
         if hung:
             at = utc(first_hung_us + patience_us)
@@ -81,6 +83,7 @@ class Drilled:
             served=counted["served"],
             failed=counted["failed"] + hung,
             hung=hung,
+            waiting=n_waiting,
             over_quota=counted["over_quota"],
             early=_failures(early) + (hung if len(early) < WINDOW else 0),
             late=min(WINDOW, _failures(late) + hung),

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from detent.errors import CouldNotRun
-from detent.store.database import Database, connect_sqlite
+from detent.store.database import Database, shown
+from detent.store.sqlite import connect_sqlite
 
 POLL_S = 0.02
 """How often SQLite is asked whether anything was written: 5.5 µs a poll (storage.md)."""
@@ -134,6 +135,6 @@ class FlagWatch:
         except psycopg.Error as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise CouldNotRun(
-                f"the store `{self._url.render_as_string(hide_password=True)}` tells nothing of its flags: {said}",
+                f"the store `{shown(self._url)}` tells nothing of its flags: {said}",
                 hint="gateways go on serving the flags they know; see whether the database is well",
             ) from error

@@ -55,7 +55,7 @@ class History:
         # What a drill moved to the way back stands under stable's arm, and is no word of stable's.
         of_stable = (legs.c.route == route, legs.c.arm == Arm.STABLE.value, legs.c.role == Role.SERVED.value, legs.c.why != "drill")
         newest = select(legs).where(*of_stable).order_by(legs.c.at_us.desc()).limit(BASE_RATE_LEGS)
-        with self._db.read() as c:
+        with self._db.read(at_leisure=True) as c:  # on a busy machine it takes seconds to make so many rows into records
             found = c.execute(newest).all()
             # What was stable before the last promotion is another version.
             recorded = [
@@ -96,7 +96,7 @@ class History:
         )
         earlier = (legs.c.route == rollout.route, legs.c.at_us < began_us, legs.c.at_us >= began_us - round(BEFORE_S * 1e6))
         found: defaultdict[Arm, list[tuple[Intent, Result | None]]] = defaultdict(list)
-        with self._db.read() as c:
+        with self._db.read(at_leisure=True) as c:
             arms: dict[str, Arm] = {}
             for user, arm in c.execute(exposed):
                 arms.setdefault(user, Arm(arm))

@@ -5,17 +5,20 @@ A row is made by a leg's intent and completed by its result; `outcome` is null i
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from detent.evidence.units import UnitKey
 from detent.store.database import Database, insert_missing, upsert
 from detent.store.drilled import Drilled
 from detent.store.history import History
 from detent.store.mirrored import Mirrored
+from detent.store.places import Places, legs_in, no_room, settle
 from detent.store.recordings import Recordings
 from detent.store.rows import (
     INTENT,
@@ -30,7 +33,8 @@ from detent.store.rows import (
     result_row,
     rows_in,
 )
-from detent.store.schema import UNRESOLVED, bodies, feedback, legs
+from detent.store.schema import UNRESOLVED, bodies, bodies_early, bodies_of, feedback, legs
+from detent.store.warmed import Warmed
 from detent.terms import Arm, Begun, Feedback, Intent, Kept, Outcome, Result, Role
 
 
@@ -42,13 +46,33 @@ class Recorded:
     result: Result | None
 
 
-class Journal(Recordings, History, Mirrored, Drilled):
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What is put at once."""
+
+    intents: Sequence[Intent]
+    results: Sequence[Result]
+    said: Sequence[Feedback]
+    begun: Sequence[Begun]
+    kept: Sequence[Kept]
+    origins: Mapping[str, str]
+
+
+class Journal(Recordings, History, Mirrored, Drilled, Warmed):
     """What happened, leg by leg; with `Recordings` (what baselines are drawn from), `History` (what a rollout is judged against),
     `Mirrored` (what a shadow is graded from) and `Drilled` (what a drill is judged by).
     """
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._places = Places(database)
+
+    def fenced(self, fence: Callable[[Connection], None]) -> Journal:
+        """The same journal for whoever leads, each of whose writes begins with `fence`; an embedded one has no lease beside it."""
+        other = copy.copy(self)
+        if not self._db.sqlite:
+            other._db = self._db.fenced(fence)
+        return other
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -74,20 +98,40 @@ class Journal(Recordings, History, Mirrored, Drilled):
         `kept` are the bodies of live legs for their pairs. They replace what a sample kept, whose placeholders are others than those of the
         mirrored answers, and may come before their leg's intent, out of another spool.
         """
-        whence = origins or {}
+        records = _Records(intents, results, said, begun, kept, origins or {})
+        self._places.make_room(intent.at_us for intent in intents)
+        try:
+            self._put(records)
+        except IntegrityError as error:
+            if not no_room(error):
+                raise
+            self._places.forget()  # a day that was there has been dropped
+            self._places.make_room(intent.at_us for intent in intents)
+            self._put(records)
+        self._places.remember(intents, results)
+
+    def _put(self, records: _Records) -> None:
+        intents, results, whence = records.intents, records.results, records.origins
         with self._db.write() as c:
+            placed = self._places.find(c, intents, results, records.begun, records.kept)
             insert_missing(c, legs, [intent_row(intent, whence.get(intent.leg, "")) for intent in intents])
-            still_open = update(legs).where(legs.c.leg == bindparam("b_leg"), legs.c.outcome.is_(None))
-            if begun:
-                c.execute(still_open.values(first_byte_s=bindparam("first_byte_s")), [begun_row(b) for b in begun])
-            if results:
-                rows = [result_row(result) for result in results]
-                c.execute(still_open.values({name: bindparam(name) for name in rows[0] if name != "b_leg"}), rows)
-                with_bodies = {r.leg: r for r in results if r.request_body is not None or r.answer_body is not None}
-                there = rows_in(c, select(legs.c.leg), legs.c.leg, with_bodies)
-                insert_missing(c, bodies, [body_row(with_bodies[row.leg]) for row in there])
-            upsert(c, bodies, [kept_row(k) for k in {k.leg: k for k in kept}.values()])
-            insert_missing(c, feedback, [feedback_row(f, whence.get(f.id, "")) for f in said])
+            settle(c, placed, intents)
+            still_open = update(legs).where(
+                legs.c.leg == bindparam("b_leg"), legs.c.at_us == bindparam("b_at_us"), legs.c.outcome.is_(None)
+            )
+            begun_rows = [begun_row(b) | {"b_at_us": placed[b.leg]} for b in records.begun if b.leg in placed]
+            if begun_rows:
+                c.execute(still_open.values(first_byte_s=bindparam("first_byte_s")), begun_rows)
+            rows = [result_row(result) | {"b_at_us": placed[result.leg]} for result in results if result.leg in placed]
+            if rows:
+                c.execute(still_open.values({name: bindparam(name) for name in rows[0] if name not in {"b_leg", "b_at_us"}}), rows)
+                with_bodies = {r.leg: r for r in results if r.leg in placed and (r.request_body is not None or r.answer_body is not None)}
+                there = legs_in(c, {leg: placed[leg] for leg in with_bodies})
+                insert_missing(c, bodies, [body_row(with_bodies[leg], at_us) for leg, at_us in there.items()])
+            last_kept = {k.leg: k for k in records.kept}
+            upsert(c, bodies, [kept_row(k, placed[leg]) for leg, k in last_kept.items() if leg in placed])
+            upsert(c, bodies_early, [kept_row(k, k.at_us) for leg, k in last_kept.items() if leg not in placed])
+            insert_missing(c, feedback, [feedback_row(f, whence.get(f.id, "")) for f in records.said])
 
     # ── out: for the ingester ──
 
@@ -148,7 +192,7 @@ class Journal(Recordings, History, Mirrored, Drilled):
 
     def exchange(self, exchange: str) -> tuple[Recorded, ...]:
         """All legs of an exchange in the order sent, with their bodies as far as they were kept."""
-        query = select(legs, bodies.c.request, bodies.c.answer).outerjoin(bodies, bodies.c.leg == legs.c.leg)
+        query = select(legs, bodies.c.request, bodies.c.answer).outerjoin(bodies, bodies_of(legs))
         with self._db.read() as c:
             found = c.execute(query.where(legs.c.exchange == exchange).order_by(legs.c.at_us, legs.c.leg)).all()
         return tuple(Recorded(intent_of(row), result_of(row, row.request, row.answer)) for row in found)

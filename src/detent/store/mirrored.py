@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from detent import reading
 from detent.grading.recorded import RecordedPair, Side
@@ -19,14 +20,18 @@ RARE = "rare"
 
 _AT_ONCE = 500
 
-_LIVE, _SECOND = legs.alias("live"), legs.alias("second")
-_KEPT, _OF_CANDIDATE, _OF_SECOND = bodies.alias("kept"), bodies.alias("of_candidate"), bodies.alias("of_second")
-_IS_SECOND = and_(_SECOND.c.exchange == legs.c.exchange, _SECOND.c.role == Role.MIRRORED.value, _SECOND.c.arm_served == Arm.STABLE.value)
-_IS_LIVE = and_(_LIVE.c.exchange == legs.c.exchange, _LIVE.c.role == Role.SERVED.value)
+_LEG = (
+    *(legs.c.leg, legs.c.at_us, legs.c.exchange, legs.c.role, legs.c.arm_served, legs.c.why, legs.c.rollout, legs.c.result_us),
+    *(legs.c.outcome, legs.c.status, legs.c.error, legs.c.unit, legs.c.endpoint, legs.c.template),
+)
 
 
 class Mirrored:
-    """Pairs of a rollout, as they were recorded, and which of them were graded."""
+    """Pairs of a rollout, as they were recorded, and which of them were graded.
+
+    Asked in several plain questions: to plan one that joins all legs and bodies of an exchange, PostgreSQL takes a tenth of a second where
+    the journal has a month of days.
+    """
 
     _db: Database
 
@@ -36,17 +41,32 @@ class Mirrored:
         One whose live leg is not on record yet is waited for, as its gateway's spool may be read later than that of who mirrors; so is a
         second answer of stable's. There is no cursor: what comes late is found as well, until `mark_graded` says that it was.
         """
-        ready = (legs.c.rollout == rollout, UNGRADED, legs.c.result_us.is_not(None), _LIVE.c.result_us.is_not(None))
-        settled = or_(_SECOND.c.leg.is_(None), _SECOND.c.result_us.is_not(None))
-        query = _pairs().where(*ready, settled).order_by(legs.c.result_us, legs.c.leg).limit(limit)
+        waiting = select(legs.c.result_us, legs.c.leg, legs.c.exchange).where(
+            legs.c.rollout == rollout, UNGRADED, legs.c.result_us.is_not(None)
+        )
+        page = waiting.order_by(legs.c.result_us, legs.c.leg).limit(max(limit, _AT_ONCE))
+        found: list[RecordedPair] = []
         with self._db.read() as c:
-            return [_pair(row) for row in c.execute(query)]
+            after: tuple[int, str] | None = None
+            while len(found) < limit:
+                rows = c.execute(page if after is None else page.where(tuple_(legs.c.result_us, legs.c.leg) > after)).all()
+                if not rows:
+                    break
+                after = (rows[-1].result_us, rows[-1].leg)
+                mine = {row.leg for row in rows}
+                found += (pair for leg, pair in _pairs(c, {row.exchange for row in rows}, rollout, settled=True) if leg in mine)
+        return found[:limit]
 
     def recorded_pairs(self, rollout: str, exchanges: Collection[str]) -> list[RecordedPair]:
         """These mirrored exchanges, graded or not, by exchange; those that are not on record, or without bodies, are left out."""
-        query = _pairs().where(legs.c.rollout == rollout, MIRRORED, legs.c.result_us.is_not(None))
+        wanted = list(exchanges)
         with self._db.read() as c:
-            return sorted((_pair(row) for row in rows_in(c, query, legs.c.exchange, exchanges)), key=lambda pair: pair.exchange)
+            found = [
+                pair
+                for start in range(0, len(wanted), _AT_ONCE)
+                for _, pair in _pairs(c, wanted[start : start + _AT_ONCE], rollout, settled=False)
+            ]
+        return sorted(found, key=lambda pair: pair.exchange)
 
     def mark_graded(self, rollout: str, exchanges: Collection[str]) -> None:
         """Remember that these exchanges were graded. Call it once their pairs are stored: after a kill between, they are graded again."""
@@ -61,70 +81,87 @@ class Mirrored:
 
         Their pairs come from who mirrors, or never: the bodies of a live answer are written before the results of its mirrored legs.
         """
-        live = exists(select(_LIVE.c.leg).where(_IS_LIVE).correlate(legs))
-        bodies_of_live = select(_KEPT.c.leg).join(_LIVE, _LIVE.c.leg == _KEPT.c.leg).where(_IS_LIVE, _KEPT.c.request.is_not(None))
-        unkept = (legs.c.rollout == rollout, UNGRADED, legs.c.result_us.is_not(None), live, ~exists(bodies_of_live.correlate(legs)))
+        ended = select(legs.c.leg, legs.c.at_us, legs.c.exchange).where(legs.c.rollout == rollout, UNGRADED, legs.c.result_us.is_not(None))
+        unkept: list[Any] = []
+        with self._db.read() as c:
+            rows = c.execute(ended).all()
+            for start in range(0, len(rows), _AT_ONCE):
+                some = rows[start : start + _AT_ONCE]
+                theirs = legs.c.exchange.in_({row.exchange for row in some})
+                live = c.execute(select(*_LEG).where(theirs, legs.c.role == Role.SERVED.value)).all()
+                kept = _bodies(c, live)
+                there = {leg.exchange for leg in live} - {
+                    leg.exchange for leg in live if leg.leg in kept and kept[leg.leg].request is not None
+                }
+                unkept += (row for row in some if row.exchange in there)
+        if not unkept:
+            return 0
+        mark = update(legs).where(legs.c.leg == bindparam("b_leg"), legs.c.at_us == bindparam("b_at_us"), UNGRADED).values(graded=True)
         with self._db.write() as c:
-            return c.execute(update(legs).where(*unkept).values(graded=True)).rowcount
+            c.execute(mark, [{"b_leg": row.leg, "b_at_us": row.at_us} for row in unkept])
+        return len(unkept)
 
 
-def _pairs() -> Select[Any]:
-    """The candidate's mirrored legs with all that belongs to each."""
-    return (
-        select(
-            legs.c.rollout,
-            legs.c.exchange,
-            legs.c.why,
-            legs.c.result_us,
-            legs.c.outcome,
-            legs.c.status,
-            legs.c.error,
-            _OF_CANDIDATE.c.answer,
-            _LIVE.c.at_us.label("asked_us"),
-            _LIVE.c.unit,
-            _LIVE.c.endpoint,
-            _LIVE.c.template,
-            _LIVE.c.outcome.label("live_outcome"),
-            _LIVE.c.status.label("live_status"),
-            _LIVE.c.error.label("live_error"),
-            _KEPT.c.request.label("request"),
-            _KEPT.c.answer.label("live_answer"),
-            _SECOND.c.result_us.label("second_us"),
-            _SECOND.c.outcome.label("second_outcome"),
-            _SECOND.c.status.label("second_status"),
-            _SECOND.c.error.label("second_error"),
-            _OF_SECOND.c.answer.label("second_answer"),
-        )
-        .select_from(legs)
-        .join(_LIVE, _IS_LIVE)
-        .join(_KEPT, _KEPT.c.leg == _LIVE.c.leg)
-        .outerjoin(_OF_CANDIDATE, _OF_CANDIDATE.c.leg == legs.c.leg)
-        .outerjoin(_SECOND, _IS_SECOND)
-        .outerjoin(_OF_SECOND, _OF_SECOND.c.leg == _SECOND.c.leg)
-        .where(legs.c.arm_served == Arm.CANDIDATE.value, _LIVE.c.arm_served == Arm.STABLE.value, _KEPT.c.request.is_not(None))
-    )
+def _pairs(c: Connection, exchanges: Collection[str], rollout: str, *, settled: bool) -> list[tuple[str, RecordedPair]]:
+    """The pairs of these exchanges whose live leg and bodies are there, each with its mirrored leg, in the order of completion.
+
+    `settled`: those alone whose other legs have ended as well.
+    """
+    of: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in c.execute(select(*_LEG).where(legs.c.exchange.in_(exchanges))):
+        of[row.exchange].append(row)
+    kept = _bodies(c, [leg for theirs in of.values() for leg in theirs])
+    found = []
+    for theirs in of.values():
+        for candidate in theirs:
+            if candidate.role != Role.MIRRORED.value or candidate.rollout != rollout or candidate.result_us is None:
+                continue
+            if candidate.arm_served != Arm.CANDIDATE.value:
+                continue
+            live = next((leg for leg in theirs if leg.role == Role.SERVED.value and leg.arm_served == Arm.STABLE.value), None)
+            if live is None or live.outcome is None or live.leg not in kept or kept[live.leg].request is None:
+                continue
+            second = next((leg for leg in theirs if leg.role == Role.MIRRORED.value and leg.arm_served == Arm.STABLE.value), None)
+            if settled and (live.result_us is None or (second is not None and second.result_us is None)):
+                continue
+            found.append((candidate, _pair(candidate, live, second, kept)))
+    found.sort(key=lambda one: (one[0].result_us, one[0].leg))
+    return [(leg.leg, pair) for leg, pair in found]
 
 
-def _pair(row: Any) -> RecordedPair:
-    live = _side(row.live_outcome, row.live_status, row.live_answer, row.live_error)
+def _bodies(c: Connection, of: Sequence[Any]) -> dict[str, Any]:
+    """What was kept of these legs, by leg."""
+    if not of:
+        return {}
+    query = select(bodies.c.leg, bodies.c.request, bodies.c.answer)
+    if c.dialect.name != "sqlite":
+        query = query.where(bodies.c.at_us.between(min(leg.at_us for leg in of), max(leg.at_us for leg in of)))
+    return {row.leg: row for row in rows_in(c, query, bodies.c.leg, [leg.leg for leg in of])}
+
+
+def _pair(candidate: Any, live_leg: Any, second_leg: Any | None, kept: Mapping[str, Any]) -> RecordedPair:
+    def answer(leg: Any) -> bytes | None:
+        return kept[leg.leg].answer if leg.leg in kept else None
+
+    live = _side(live_leg.outcome, live_leg.status, answer(live_leg), live_leg.error)
     if live.outcome is Outcome.LOST and live.answer is not None:
         # Only what stable answered in full is mirrored: its gateway was killed between that and writing it down, and the answer is here.
         live = Side(outcome=Outcome.COMPLETE, status=200, answer=live.answer)
     second = None
-    if row.second_outcome is not None:
-        second = _side(row.second_outcome, row.second_status, row.second_answer, row.second_error)
+    if second_leg is not None and second_leg.outcome is not None:
+        second = _side(second_leg.outcome, second_leg.status, answer(second_leg), second_leg.error)
     return RecordedPair(
-        rollout=row.rollout,
-        exchange=row.exchange,
-        at_us=max(row.result_us, row.second_us or 0),
-        asked_us=row.asked_us,
-        unit=row.unit,
-        endpoint=Endpoint(row.endpoint),
-        request=row.request,
-        template=row.template,
-        drawn=row.why != RARE,
+        rollout=candidate.rollout,
+        exchange=candidate.exchange,
+        at_us=max(candidate.result_us, (second_leg.result_us or 0) if second_leg is not None else 0),
+        asked_us=live_leg.at_us,
+        unit=live_leg.unit,
+        endpoint=Endpoint(live_leg.endpoint),
+        request=kept[live_leg.leg].request,
+        template=live_leg.template,
+        drawn=candidate.why != RARE,
         stable=live,
-        candidate=_side(row.outcome, row.status, row.answer, row.error),
+        candidate=_side(candidate.outcome, candidate.status, answer(candidate), candidate.error),
         second=second,
     )
 

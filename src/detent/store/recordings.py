@@ -15,7 +15,7 @@ from detent import reading, sampling, wire
 from detent.errors import InvalidInput
 from detent.sampling import Traffic
 from detent.store.database import Database
-from detent.store.schema import bodies, feedback, legs
+from detent.store.schema import bodies, bodies_of, feedback, legs
 from detent.terms import Answer, Endpoint, Outcome, RecordedExchange, Role, micros, utc
 
 PAGE = 500
@@ -25,7 +25,7 @@ TRAFFIC_REQUESTS = 5_000
 TRAFFIC_BODIES = 500
 """How many of the latest requests, and of their bodies, say what the traffic is like."""
 
-_OWN = bodies.c.leg == legs.c.leg
+_OWN = bodies_of(legs)
 _WHOLE = select(legs, bodies.c.request, bodies.c.answer).join(bodies, _OWN)
 _ASKED = select(legs.c.leg, legs.c.at_us, legs.c.endpoint, legs.c.template, legs.c.tools_called, bodies.c.request).join(bodies, _OWN)
 

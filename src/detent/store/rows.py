@@ -64,17 +64,17 @@ def _stored(value: Any) -> Any:
     return None if isinstance(value, int) and not -_INT64 <= value < _INT64 else value
 
 
-def body_row(result: Result) -> dict[str, Any]:
-    """A row of `bodies`."""
+def body_row(result: Result, at_us: int) -> dict[str, Any]:
+    """A row of `bodies`; `at_us` is when its leg was sent."""
     request = result.request_body
     digest = hashlib.sha256(request).hexdigest() if request is not None else None
-    return {"leg": result.leg, "request": request, "answer": result.answer_body, "request_digest": digest}
+    return {"leg": result.leg, "at_us": at_us, "request": request, "answer": result.answer_body, "request_digest": digest}
 
 
-def kept_row(kept: Kept) -> dict[str, Any]:
-    """A row of `bodies`: those of a live leg that was mirrored."""
+def kept_row(kept: Kept, at_us: int) -> dict[str, Any]:
+    """A row of `bodies`: those of a live leg that was mirrored, and was sent at `at_us`."""
     digest = hashlib.sha256(kept.request_body).hexdigest()
-    return {"leg": kept.leg, "request": kept.request_body, "answer": kept.answer_body, "request_digest": digest}
+    return {"leg": kept.leg, "at_us": at_us, "request": kept.request_body, "answer": kept.answer_body, "request_digest": digest}
 
 
 def feedback_row(said: Feedback, origin: str) -> dict[str, Any]:

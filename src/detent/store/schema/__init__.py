@@ -20,7 +20,7 @@ from detent.store.schema.counts import (
     spools,
     units,
 )
-from detent.store.schema.journal import MIRRORED, UNGRADED, UNRESOLVED, bodies, feedback, legs
+from detent.store.schema.journal import BY_DAY, MIRRORED, UNGRADED, UNRESOLVED, bodies, bodies_early, bodies_of, by_day, feedback, legs
 from detent.store.schema.shadow import (
     UNJUDGED,
     WAITING,
@@ -67,6 +67,7 @@ from detent.store.schema.way_back import (
 )
 
 __all__ = [
+    "BY_DAY",
     "JOURNAL_TABLES",
     "MIRRORED",
     "SCHEMA_VERSION",
@@ -83,6 +84,9 @@ __all__ = [
     "audit",
     "baselines",
     "bodies",
+    "bodies_early",
+    "bodies_of",
+    "by_day",
     "calibrations",
     "counters",
     "decisions",
@@ -129,5 +133,5 @@ __all__ = [
     "watched",
 ]
 
-JOURNAL_TABLES = (meta, legs, bodies, feedback)
-STATE_TABLES = tuple(table for table in metadata.tables.values() if table not in (legs, bodies, feedback))
+JOURNAL_TABLES = (meta, legs, bodies, bodies_early, feedback)
+STATE_TABLES = tuple(table for table in metadata.tables.values() if table is meta or table not in JOURNAL_TABLES)

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, PrimaryKeyConstraint, String, Table, Text
 
-SCHEMA_VERSION = 6
-"""Raised by every change of a table; a store of a newer version is refused."""
+SCHEMA_VERSION = 7
+"""Raised by every change of a table, which is a file of `store/migrations`; a store of a newer version is refused."""
 
 metadata = MetaData()
 

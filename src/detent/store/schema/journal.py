@@ -1,8 +1,28 @@
-"""The journal: one row per leg, sampled bodies, feedback."""
+"""The journal: one row per leg, sampled bodies, feedback. On PostgreSQL legs and bodies stand in partitions by UTC day: see `by_day`."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, LargeBinary, Table, Text, literal_column
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    FromClause,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    and_,
+    literal_column,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from detent.store.schema.base import metadata, text, whole
 
@@ -86,7 +106,20 @@ bodies = Table(
     Column("request", LargeBinary),
     Column("answer", LargeBinary),
     Column("request_digest", Text),
+    Column("at_us", BigInteger),
 )
+"""What was asked and answered, of a part of the legs. `at_us` is the leg's own; null in rows of an older Detent, on SQLite alone."""
+
+bodies_early = Table(
+    "bodies_early",
+    metadata,
+    Column("leg", Text, primary_key=True),
+    whole("at_us"),
+    Column("request", LargeBinary),
+    Column("answer", LargeBinary),
+    Column("request_digest", Text),
+)
+"""Bodies whose leg is not on record yet: they wait for it, since its time says where they belong. `at_us`: when they were written."""
 
 feedback = Table(
     "feedback",
@@ -100,3 +133,39 @@ feedback = Table(
     Column("session", Text, index=True),
     Column("comment", Text),
 )
+
+# ── by day, on PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────
+
+BY_DAY = (legs, bodies)
+
+
+def by_day(table: Table) -> Table:
+    """The table as PostgreSQL has it: partitioned by `at_us`, which belongs to every key of a partitioned table."""
+    apart = table.to_metadata(MetaData())
+    for column in apart.columns:
+        column.primary_key = False
+    apart.append_constraint(PrimaryKeyConstraint("leg", "at_us"))
+    apart.dialect_options["postgresql"]["partition_by"] = "RANGE (at_us)"
+    return apart
+
+
+class _SameTime(FunctionElement[bool]):
+    """Two rows have one time. On SQLite, where nothing stands by day, it is not asked: rows of an older Detent do not know theirs."""
+
+    inherit_cache = True
+
+
+@compiles(_SameTime)
+def _same_time(element: _SameTime, compiler: SQLCompiler, **how: Any) -> str:
+    one, other = element.clauses
+    return f"{compiler.process(one, **how)} = {compiler.process(other, **how)}"
+
+
+@compiles(_SameTime, "sqlite")
+def _any_time(element: _SameTime, compiler: SQLCompiler, **how: Any) -> str:
+    return "1 = 1"
+
+
+def bodies_of(leg: FromClause = legs, kept: FromClause = bodies) -> ColumnElement[bool]:
+    """The bodies are this leg's: by leg and time, so that PostgreSQL looks in one day alone."""
+    return and_(kept.c.leg == leg.c.leg, _SameTime(kept.c.at_us, leg.c.at_us))
