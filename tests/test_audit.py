@@ -343,14 +343,17 @@ def test_the_log_is_shown_and_checked_at_the_desk(tmp_path: Path, capsys: pytest
     assert not {"\x1b", "\r"} & set(out)
     assert len([line for line in out.splitlines() if "forged: line" in line and "first" in line]) == 1, "one entry, one line"
 
-    code, out, _ = runs("audit", "verify")
-    assert (code, out.startswith("7 entries, each follows from the one before; head 7 ")) == (0, True)
+    code, out, err = runs("audit", "verify")
+    assert (code, out.startswith("7 entries, each follows from the one before; head 7 ")) == (3, True), "never a pass"
+    assert err.startswith("hint: run it where `detent serve` or `detent controller` runs")
     assert "no anchor: a log that was cut off would not be noticed" in out
     code, printed, _ = runs("audit", "anchor")
     (tmp_path / "elsewhere.jsonl").write_text(printed)
     noted = store.state.audit_head()
     assert noted is not None
     assert anchors(tmp_path / "elsewhere.jsonl") == [noted]
+    code, out, err = runs("audit", "verify", "--anchor", str(tmp_path / "elsewhere.jsonl"))
+    assert (code, "1 anchors of" in out, err) == (0, True, "")
     (tmp_path / ".detent" / ANCHOR_FILE).write_text(f"{line_of(noted, T0)}\n")
 
     put_back(store, rows(store)[:-1])

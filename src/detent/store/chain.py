@@ -138,9 +138,17 @@ def _wrong(row: Mapping[str, Any], previous: str, last: int, noted: Mapping[int,
     return ""
 
 
+def _when(at_us: int) -> str:
+    """Its time, as it stands there where that is none: whoever edited an entry may have written anything."""
+    try:
+        return f"{utc(at_us):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return f"{at_us} microseconds"
+
+
 def _not_following(last: int, here: int, row: Mapping[str, Any]) -> str:
     """An entry that was edited and one whose predecessor is gone look alike; a gap in the numbers tells more."""
-    told = f"it says {utc(row['at_us']):%Y-%m-%d %H:%M:%S} {row['by']}: {row['what']}"
+    told = f"it says {_when(row['at_us'])} {row['by']}: {row['what']}"
     before = f"entry {last}" if last else "the beginning of the log"
     if here > last + 1:
         between = f"entry {last + 1}" if here == last + 2 else f"entries {last + 1} to {here - 1}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -52,9 +54,9 @@ Seconds = Annotated[float, _Duration()]
 
 def utc(microseconds: int) -> datetime:
     """The aware UTC datetime of integer microseconds since the epoch."""
-    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+    return _EPOCH + timedelta(microseconds=microseconds)  # exact: a float loses microseconds, and takes the last of them for the year 10000
 
 
 def micros(moment: datetime) -> int:
     """Integer microseconds since the epoch of an aware datetime."""
-    return round(moment.timestamp() * 1_000_000)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
