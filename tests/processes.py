@@ -71,6 +71,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def controller() -> str:
+    from detent.cli import COMMANDS
+
+    return "controller" if any(command.name == "controller" for command in COMMANDS) else "serve"
+
+
 def until(true: Callable[[], Any], what: str = "this") -> Any:
     """Polls until something is true, and gives it; a test that waits in vain fails here."""
     deadline = time.monotonic() + PATIENCE_S
@@ -141,6 +147,11 @@ class Process:
             self._process.stdout.close()
         return code
 
+    def wait_for_ever(self) -> int:
+        """Until it ends by itself or is killed; gives the exit code."""
+        self._process.wait()
+        return self.wait()
+
     def stop(self) -> int:
         """With SIGTERM; gives the exit code."""
         self.signal()
@@ -199,7 +210,7 @@ class Installation:
 
     def writers(self) -> set[str]:
         """The gateways that spools are of; the process that mirrors for one has a spool of its own."""
-        return {spool.name.rpartition("-")[0].removesuffix("-shadow") for spool in self.spools.iterdir()}
+        return {name.rpartition("-")[0].removesuffix("-shadow") for name in spool_dirs(self.spools)}
 
     def mirroring(self) -> list[int]:
         """The processes that mirror for gateways here: each outlives its gateway by its calls in flight."""
@@ -210,6 +221,27 @@ class Installation:
             words = cmdline.read_bytes().split(b"\0")
             return b"detent.shadow" in words and str(self.dot).encode() in words
         return False
+
+    def running(self, word: bytes) -> list[int]:
+        """The processes on this home with such a word on their command line that a gateway or a server began beside it."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has just ended
+                words = path.read_bytes().split(b"\0")
+                if word in words and str(self.dot).encode() in words:
+                    found.append(int(path.parent.name))
+        return found
+
+    def kill(self, pid: int) -> None:
+        """With signal 9, one of those."""
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: pid not in self.running(b"ingest"), "its end")
+
+    def stop(self, pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self, pid: int) -> None:
+        os.kill(pid, signal.SIGCONT)
 
     def acknowledged(self, *processes: Process) -> None:
         """Wait until these processes serve the store's revision and say so."""
@@ -229,6 +261,9 @@ class Installation:
         for process in self.processes:
             if process.alive:
                 process.kill()
+        for pid in self.running(b"ingest"):  # one would read all of it again into a store that was emptied for the next test
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self._store is not None:
             self._store.close()
 

@@ -551,7 +551,10 @@ def end(store: Store, root: Path) -> None:
     assert ingester.run_once() == Ingested()
 
 
-def test_however_often_it_is_killed_every_entry_counts_once(new_store_url: Callable[[], str], tmp_path: Path) -> None:
+@pytest.mark.fault("an ingester is killed", "at random moments and at chosen ones, two at once: every entry is stored and counted once")
+def test_however_often_it_is_killed_every_entry_counts_once(
+    new_store_url: Callable[[], str], tmp_path: Path, seen: Callable[[str], None]
+) -> None:
     root, twin = tmp_path / "spool", tmp_path / "twin"
     quick = (
         Guard(metric="error", margin_abs=0.01, matures=1.0),
@@ -597,5 +600,6 @@ def test_however_often_it_is_killed_every_entry_counts_once(new_store_url: Calla
     slices = Counter(row.slice for row in disturbed.state.segment_counts("ro_1"))
     assert {"language=de", "language=fr", "tenant=acme", "returning=new", "template=t"} <= slices.keys()
     assert {row.slice for row in disturbed.state.label_counts("ro_1")} == {"", CONTROL}
+    seen(f"{len(json.loads(nursery.stdout))} kills: all is as without them")
     for store in (disturbed, undisturbed):
         store.close()

@@ -21,12 +21,14 @@ import pytest
 from detent import cli, flags
 from detent.controller import Controller, act, apply
 from detent.errors import CouldNotRun
-from detent.flags import FlagFeed, recall, remember, static
+from detent.flags import FlagFeed, static
+from detent.flags_on_disk import recall, remember
 from detent.ingest import Ingested, Ingester
+from detent.ingest.reading import Reader, Turn
 from detent.manifest import read
-from detent.serve.loops import KEEPER_BATCHES, Keeper, Repeating
+from detent.serve.loops import KEEPER_BATCHES, Keeper, Repeating, decide
 from detent.store import Store, open_store
-from detent.store.spool import Spool
+from detent.store.spool import Spool, spool_dirs
 from detent.terms import Baseline, Case, Decision, Endpoint, FlagSet, Outcome, Phase, Verb
 from mock_upstream import CLOSE, GO, Mock, answer, running, stream
 from outside import HONEST, STABLE, WHOLE, Answered, Callers, Door, post
@@ -78,6 +80,10 @@ def put_back_a_copy(place: Installation) -> None:
     place.reopen()
 
 
+@pytest.mark.fault(
+    "the store's files are gone: a gateway starts",
+    "it serves the last flags it knew, from its disk; without those the pin",
+)
 def test_without_its_store_a_gateway_serves_the_last_flags_it_knew_and_without_those_the_pin(place: Installation) -> None:
     in_canary(place, lease_s=3600.0)  # however slow this machine is
     server, gateway = place.serve(), place.gateway()
@@ -129,6 +135,7 @@ def test_without_its_store_a_gateway_serves_the_last_flags_it_knew_and_without_t
     assert not any("Traceback" in process.talk for process in place.processes)
 
 
+@pytest.mark.fault("the store takes no write", "nobody waits, and nothing is lost")
 def test_a_locked_store_keeps_nobody_waiting_and_loses_nothing(place: Installation) -> None:
     in_canary(place)
     server = place.serve()
@@ -248,7 +255,7 @@ def test_on_sigterm_answers_under_way_are_finished_and_on_record(tmp_path: Path,
             Outcome.COMPLETE: 1,
             Outcome.UPSTREAM_TRUNCATED: 1,
         }
-        assert (list(place.spools.iterdir()), place.store.state.gateways()) == ([], [])
+        assert (spool_dirs(place.spools), place.store.state.gateways()) == ({}, [])
         assert not any(word in server.talk for word in ("Traceback", "ERROR", "Unclosed"))
 
 
@@ -261,10 +268,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+def keeping(reader: Reader, store: Store, say: Callable[[str], None]) -> Keeper:
+    """The keeper of a process that leads and reads."""
+    return Keeper(reader.once, lambda: decide(Controller(store, now), say))
+
+
+def reading(store: Store, root: Path) -> Reader:
+    return Reader(store, root, Turn(root), None)
+
+
 def test_what_cannot_be_counted_keeps_nobody_from_deciding(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that is full, a spool that cannot be read: what was counted before may say harm."""
     said: list[str] = []
-    keeper = Keeper(store, tmp_path / "spool", said.append)
+    keeper = keeping(reading(store, tmp_path / "spool"), store, said.append)
     decision = Decision(rollout="ro_1", verb=Verb.ROLL_BACK, reason="GuardHarmed", sentence="it is so", at=now(), evidence_digest="")
 
     def full(ingester: Ingester, *, most_batches: int) -> Ingested:
@@ -278,7 +294,7 @@ def test_what_cannot_be_counted_keeps_nobody_from_deciding(store: Store, tmp_pat
 
 
 def test_both_failures_are_said_and_one_that_is_the_same_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = Keeper(store, tmp_path / "spool", lambda line: None)
+    keeper = keeping(reading(store, tmp_path / "spool"), store, lambda line: None)
     errors = iter([CouldNotRun("disk full"), OSError("gone"), CouldNotRun("no store"), CouldNotRun("no store")])
 
     def fails(*of: object, **more: object) -> None:
@@ -299,15 +315,16 @@ def test_a_long_backlog_is_decided_about_as_it_is_counted(store: Store, tmp_path
     spool, legs = Spool(root, "gw"), {f"le_{n}" for n in range(2 * KEEPER_BATCHES)}
     for n in range(len(legs)):
         spool.write(intent(str(n), seconds=n))
-    keeper = Keeper(store, root, lambda line: None)
-    keeper._ingester = Ingester(store, root, now, batch=1)
+    reader = reading(store, root)
+    reader.ingester = Ingester(store, root, now, batch=1)
+    keeper = keeping(reader, store, lambda line: None)
     decided: list[int] = []
 
-    def decide(controller: Controller) -> tuple[Decision, ...]:
+    def looked(controller: Controller) -> tuple[Decision, ...]:
         decided.append(len(store.journal.intents(legs)))
         return ()
 
-    monkeypatch.setattr(Controller, "run_once", decide)
+    monkeypatch.setattr(Controller, "run_once", looked)
     for _ in range(3):
         keeper.step()
     assert decided == [KEEPER_BATCHES, 2 * KEEPER_BATCHES, 2 * KEEPER_BATCHES]

@@ -8,6 +8,8 @@ becomes an `UpstreamError`.
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -26,6 +28,15 @@ KEEP_ALIVE_SECONDS = 30.0
 HEADER_BYTES = 64 * 1024
 
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop that a process serves and asks on; None for Python's own."""
+    if os.name == "nt":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 class UpstreamError(Exception):

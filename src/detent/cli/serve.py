@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
 from argparse import Namespace
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detent.cli import place
 from detent.cli.command import Command, Option, option
-from detent.errors import CouldNotRun, Exit, InvalidInput
+from detent.cli.listening import listeners, refuse_unfit
+from detent.errors import CouldNotRun, Exit
 
 if TYPE_CHECKING:
     from detent.serve.place import Place
@@ -31,7 +30,7 @@ def serve(arguments: Namespace) -> int:
 
 
 def gateway(arguments: Namespace) -> int:
-    """A gateway alone; another process (`detent serve`) decides. With the store out of reach it serves the last flags it knew."""
+    """A gateway alone; another process (`detent controller` or `serve`) decides. Without the store it serves the last flags it knew."""
     return _run(arguments, decides=False)
 
 
@@ -78,15 +77,8 @@ def _run(arguments: Namespace, *, decides: bool) -> int:
 
 def _server(arguments: Namespace, manifest: Manifest) -> Server:
     """The pin file's listeners, or the command line's under the same rules, with their client keys. Raises InvalidInput and CouldNotRun."""
-    from detent.manifest.rules import RULES
-
-    given = {key: value for key in ("data", "control") if (value := getattr(arguments, key, None)) is not None}
-    server = replace(manifest.server, **given)
-    for rule in RULES:
-        for found in rule({"server": asdict(server)}):
-            raise InvalidInput(found.message, hint=found.hint)
-    if arguments.name is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", arguments.name):
-        raise InvalidInput(f"not a name for a gateway: `{arguments.name}`", hint="use letters, digits, `.`, `_` and `-`, at most 128")
+    server = listeners(manifest, data=arguments.data, control=getattr(arguments, "control", None))
+    refuse_unfit(arguments.name, "gateway")
     if server.clients_env is not None and not os.environ.get(server.clients_env, "").strip(", "):
         raise CouldNotRun(
             f"no client keys: `{server.clients_env}` is empty or not set, and clients_env says that clients need one",
@@ -133,7 +125,11 @@ def _greet(flags: FlagSet, url: str) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"detent: {message}", file=sys.stderr, flush=True)
+    from detent.talk import stamp
+
+    begins = stamp(place.now())
+    for line in message.splitlines():
+        print(f"{begins}{line if line.startswith('hint:') else f'detent: {line}'}", file=sys.stderr, flush=True)
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -143,8 +139,15 @@ COMMANDS: tuple[Command, ...] = (
         group="servers",
         run=serve,
         options=(*place.PLACE, NAME, DATA, CONTROL, place.NEW_STORE, place.BY),
+        more="Of all `serve` and `controller` on one store one decides; the others stand by and follow.",
     ),
     Command(
-        name="gateway", says="run a gateway alone, on the same store", group="servers", run=gateway, options=(*place.PLACE, NAME, DATA)
+        name="gateway",
+        says="run a gateway alone, on the same store",
+        group="servers",
+        run=gateway,
+        options=(*place.PLACE, NAME, DATA),
+        more="What it knows is written to its own disk. With --store postgresql://... a process beside it reads that into the store; with\n"
+        "an embedded store the `detent serve` or `detent controller` of the same host does.",
     ),
 )

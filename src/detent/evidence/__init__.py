@@ -82,6 +82,8 @@ def encode(evidence: Evidence) -> bytes:
     # What came later than the others: evidence that was stored without it keeps its digest.
     if plain["way_back"] is None:
         del plain["way_back"]
+    if not plain["orders"]:
+        del plain["orders"]
     if (shadow := plain["shadow"]) is not None and shadow.get("late", ()) is None:
         del shadow["late"]
     return msgspec.json.encode(plain)

@@ -10,6 +10,9 @@ first exposure all the same: arm, share period and maturity become its own, what
 something had been said already would choose a unit's arm by its outcome.) What was said is kept, also what came after the maturity as it
 is now, up to the one as it was; what was dropped as said before the exposure as it was, or after a maturity, is not looked for again. So
 such a unit was listened to for the time between the two legs longer, whichever arm it is on; one that has bet is not moved any more.
+
+No clocks of two hosts are compared: a leg that another host tells of was sent before a unit's first exposure only if its share period is
+an earlier one. Within one period arm and period are the same in any case.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ _GRAIN = 2.0**30
 
 _EXACT = 2.0**22
 
+SET_BACK_US = 60_000_000
+"""A leg of a later share period that seems to be earlier by more than this was stamped by a clock that was set back: flags are quicker."""
+
 
 class UnitKey(NamedTuple):
     """A unit in a rollout. A unit that meets two routes is in two rollouts, and is two units."""
@@ -42,7 +48,7 @@ class Exposed:
     """A randomised unit of a rollout: the arm and share period of its first exposure. `saw_candidate`: assigned to the candidate by now.
 
     `control`: it is in the control slice of stable. The rest are its segments, None where not known: `language` from the result that came
-    at `language_us`, the others from the first exposure.
+    at `language_us`, the others from the first exposure; and the `host` whose spool told of that, by whose clock its times are.
     """
 
     key: UnitKey
@@ -58,6 +64,7 @@ class Exposed:
     returning: bool | None = None
     language: str | None = None
     language_us: int | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +128,11 @@ class UnitFold:
         guards: Mapping[str, Sequence[Guard]],
         metrics: Mapping[str, Mapping[str, Metric]],
         returning: Callable[[Intent], bool | None] = lambda intent: None,
+        host: str | None = None,
     ) -> None:
         """`guards` are those of each rollout's plan, `metrics` what it knows: a guard on another gets no rows, and never any evidence.
 
-        `returning` says of a leg whether its user was on record before the rollout opened.
+        `returning` says of a leg whether its user was on record before the rollout opened; `host` is the one whose spools hold the records.
         """
         self._stored = units
         self._exposed = dict(units.exposed)
@@ -132,6 +140,7 @@ class UnitFold:
         self._guards = {rollout: [g for g in of_plan if g.metric in metrics.get(rollout, ())] for rollout, of_plan in guards.items()}
         self._metrics = metrics
         self._returning = returning
+        self._host = host
         self._touched: set[UnitKey] = set()
 
     def intent(self, intent: Intent) -> None:
@@ -143,7 +152,7 @@ class UnitFold:
         saw = intent.arm is Arm.CANDIDATE
         if former is None:
             self._expose(self._exposed_by(key, intent))
-        elif intent.at_us < former.first_us and all(row.bucket is None for row in self._running.get(key, {}).values()):
+        elif self._earlier(intent, former) and all(row.bucket is None for row in self._running.get(key, {}).values()):
             # Another gateway's spool, read later, holds an earlier leg: that was the first exposure.
             earlier = self._exposed_by(key, intent)
             saw = saw or former.saw_candidate
@@ -151,6 +160,12 @@ class UnitFold:
         elif saw and not former.saw_candidate:
             self._exposed[key] = replace(former, saw_candidate=True)
             self._touched.add(key)
+
+    def _earlier(self, intent: Intent, former: Exposed) -> bool:
+        if former.host in (None, self._host) or self._host is None:
+            set_back = intent.period > former.period and former.first_us - intent.at_us > SET_BACK_US
+            return intent.at_us < former.first_us and not set_back
+        return intent.period < former.period
 
     def begun(self, intent: Intent, begun: Begun) -> None:
         """The first byte of a leg's answer is there; its result is still to come."""
@@ -224,6 +239,7 @@ class UnitFold:
             tenant=intent.tenant,
             region=intent.region,
             returning=self._returning(intent),
+            host=self._host,
         )
 
     def _speaks(self, key: UnitKey, at_us: int, language: str) -> None:

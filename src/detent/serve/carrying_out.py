@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from detent.errors import CouldNotRun, InvalidInput, Refused
+from detent.errors import InvalidInput, Refused
 from detent.store import Store
 from detent.terms import LocalOrder
 
 
-def carry_out(store: Store, order: LocalOrder, *, gateway: str, now: datetime) -> str:
+def carry_out(store: Store, order: LocalOrder, *, gateway: str, now: datetime) -> str | None:
     """Roll back the rollout that the order is about, as the word of who gave it, whatever became of it meanwhile; says what came of it.
 
     It is about that rollout and no other: where it has ended, or the store knows nothing of it, that is noted and nothing is moved. Done
-    once for each order, however many gateways of its host have it. Raises CouldNotRun while another one of them is at it.
+    once for each order, however many gateways of its host have it; None while another one of them is at it.
     """
     with store.state.alone(f"order {order.id}") as mine:
         if not mine:
-            raise CouldNotRun("another gateway of this host is carrying it out")
+            return None
         if store.state.local_order_known(order.id):
             return "carried out in the store"
         said = _roll_back(store, order, now) if order.rollout is not None else "no rollout of it was served here, so none was ended"

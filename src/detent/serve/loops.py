@@ -1,5 +1,7 @@
-"""What a server does beside serving, each in a thread of its own: ingest and decide, run baselines, score and judge shadow pairs, keep the
-way back warm and drilled, tell owners.
+"""What a server does beside serving, each in a thread of its own: read spools and decide, run baselines, score and judge shadow pairs, keep
+the way back warm and drilled, tell owners.
+
+All but reading, orders by file and anchors is done by the one process that leads (leading.py), on its fenced store.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,21 +27,22 @@ from detent.driller import Driller
 from detent.errors import DetentError
 from detent.explain import describe
 from detent.grader import Grader
-from detent.ingest import Ingester
+from detent.ingest.reading import BATCHES, Reader, Turn, host_of
 from detent.judge import judge_for
 from detent.notify import CHANNELS, Channel, Notifier
 from detent.plugins import load_checks
 from detent.prober import Prober
 from detent.serve.judging import PairJudges
+from detent.serve.leading import LOOK_S, STANDS_BY, Leading, Tenure
 from detent.serve.place import Place
 from detent.store import Store
-from detent.store.spool import spool_dirs, writer_alive
+from detent.store.retention import Retention
 from detent.terms import FlagSet, Phase, Rollout
 
 KEEPER_S = 0.1
 """Longest time between two evaluations of all open rollouts."""
 
-KEEPER_BATCHES = 10
+KEEPER_BATCHES = BATCHES
 """How many batches of a backlog are counted before it is decided again over what was counted so far."""
 
 WORKER_S = 0.2
@@ -80,6 +84,7 @@ class Repeating:
         self._ending = ending
         self._failing = failing
         self._say = say
+        self._stands_by = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -93,7 +98,7 @@ class Repeating:
     def once(self) -> None:
         """One step. Never raises."""
         try:
-            self._step()
+            self._stands_by = self._step() is STANDS_BY
             self._failing.pop(self._name, None)
         except Exception as error:  # noqa: BLE001 a loop that keeps watch must outlive every single failure
             said = _said(error)
@@ -104,7 +109,7 @@ class Repeating:
     def _run(self) -> None:
         while not self._ending.is_set():
             self.once()
-            self._ending.wait(self._every_s)
+            self._ending.wait(min(self._every_s, LOOK_S) if self._stands_by else self._every_s)
 
 
 def _said(error: Exception) -> str:
@@ -113,58 +118,98 @@ def _said(error: Exception) -> str:
     return error.message if isinstance(error, DetentError) else f"{type(error).__name__}: {error}"
 
 
-def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event, say: Callable[[str], None]) -> list[Repeating]:
-    """The loops of a server, not begun. The first one is the keeper's."""
-    keeper = place.with_store(lambda store: Keeper(store, place.spools, say))
-    baselines = place.with_store(lambda store: Baselines(store, flags, place.home, ending))
-    grader = place.with_store(Grader)
-    judges = place.with_store(lambda store: PairJudges(store, flags, place.home, ending))
-    prober = place.with_store(lambda store: Prober(store, flags, clock=_now))
-    driller = place.with_store(lambda store: Driller(store, _now))
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The loops of a process, not begun: what takes part in the lease, what reads and decides, and others; `last` is done at the end."""
+
+    leading: Leading
+    lease: Repeating
+    keeper: Repeating
+    last: Repeating
+    others: tuple[Repeating, ...]
+
+    def start(self) -> None:
+        """Begin all of them."""
+        for loop in (self.lease, self.keeper, *self.others):
+            loop.start()
+
+    def resign(self) -> None:
+        """The process is about to end: another one may lead from now on; until it does, this one goes on."""
+        self.leading.resign()
+
+    def end(self) -> None:
+        """Wait for all of them, once their `ending` is set; what was spooled last is in the store then."""
+        self.resign()
+        self.lease.join()
+        self.lease.once()  # the lease is given up before the others are waited for, some of which finish their calls
+        for loop in (self.keeper, *self.others):
+            loop.join()
+        self.keeper.once()
+        self.last.once()
+        self.leading.end()
+
+
+def loops(place: Place, flags: Callable[[], FlagSet], *, ending: threading.Event, say: Callable[[str], None]) -> Loops:
+    """The loops of a server. Raises CouldNotRun where the home directory cannot be written."""
+    host, turn = host_of(place.home), Turn(place.spools)
+    leading = Leading(place.store, place.name, place.home, host, ending=ending, say=lambda text: say(f"detent controller: {text}"))
+    reader = place.with_store(lambda store: Reader(store, place.spools, turn, host))
     orders = place.with_store(lambda store: StandingOrders(store, place.home))
     anchors = place.with_store(lambda store: Anchors(store, place.home))
-    channels = {channel.name: place.with_store(partial(_notifier, flags=flags, channel=channel)) for channel in CHANNELS}
 
-    def grade() -> None:
+    def grade(grader: Grader) -> None:
         manifest = flags().manifest
-        grader().run_once(manifest.routes, load_checks(manifest))
+        grader.run_once(manifest.routes, load_checks(manifest))
 
+    def drop(retention: Retention) -> None:
+        retention.step(flags().manifest.server.journal)
+
+    def notifier(channel: Channel) -> Callable[[], object]:
+        return leading.led(lambda tenure: Notifier(tenure.store, lambda: flags().manifest.notify, channel, clock=_now), Notifier.step)
+
+    def baselines(tenure: Tenure) -> Baselines:
+        return Baselines(tenure.store, flags, place.home, tenure.over)
+
+    def judges(tenure: Tenure) -> PairJudges:
+        return PairJudges(tenure.store, flags, place.home, tenure.over)
+
+    keeper = Keeper(lambda: reader().once(), leading.led(lambda tenure: Controller(tenure.store, _now), partial(decide, say=say)))
     repeating = partial(Repeating, ending=ending, failing={}, say=say)
-    return [
-        repeating("keeper", lambda: keeper().step(), KEEPER_S),
-        repeating("baseline", lambda: baselines().step(), WORKER_S),
-        repeating("grader", grade, WORKER_S),
-        repeating("judge", lambda: judges().step(), WORKER_S),
-        repeating("warm", lambda: prober().step(), WARM_S),
-        repeating("drills", lambda: driller().step(), DRILLS_S),
-        repeating("orders", lambda: orders().step(flags().manifest.routes, _now()), NOTIFY_S),
-        repeating("anchor", lambda: anchors().step(), ANCHOR_S),
-        # A channel each: a mail server that is slow keeps no webhook waiting.
-        *(repeating(f"notify {name}", partial(_tell, notifier), NOTIFY_S) for name, notifier in channels.items()),
-    ]
+    return Loops(
+        leading=leading,
+        lease=repeating("controller", leading.step, LOOK_S),
+        keeper=repeating("keeper", keeper.step, KEEPER_S),
+        last=repeating("keeper", lambda: reader().end(), KEEPER_S),
+        others=(
+            repeating("baseline", leading.led(baselines, Baselines.step), WORKER_S),
+            repeating("grader", leading.led(lambda tenure: Grader(tenure.store), grade), WORKER_S),
+            repeating("judge", leading.led(judges, PairJudges.step), WORKER_S),
+            repeating("warm", leading.led(lambda tenure: Prober(tenure.store, flags, clock=_now), Prober.step), WARM_S),
+            repeating("drills", leading.led(lambda tenure: Driller(tenure.store, _now), Driller.step), DRILLS_S),
+            repeating("retention", leading.led(lambda tenure: Retention(tenure.store, _now), drop), Retention.EVERY_S),
+            repeating("orders", lambda: orders().step(flags().manifest.routes, _now()), NOTIFY_S),
+            repeating("anchor", lambda: anchors().step(), ANCHOR_S),
+            # A channel each: a mail server that is slow keeps no webhook waiting.
+            *(repeating(f"notify {channel.name}", notifier(channel), NOTIFY_S) for channel in CHANNELS),
+        ),
+    )
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _notifier(store: Store, *, flags: Callable[[], FlagSet], channel: Channel) -> Notifier:
-    return Notifier(store, lambda: flags().manifest.notify, channel, clock=_now)
-
-
-def _tell(notifier: Callable[[], Notifier]) -> int:
-    return notifier().step()
+def decide(controller: Controller, say: Callable[[str], None]) -> None:
+    """One look at all that is open; what was decided is said."""
+    for decision in controller.run_once():
+        say(f"{decision.rollout}: {describe(decision)}")
 
 
 class Keeper:
-    """Spool -> journal and sums -> decisions, then again."""
+    """Spools -> journal and sums -> decisions, then again; `read` and `decide` each do nothing where it is not this process's turn."""
 
-    def __init__(self, store: Store, spools: Path, on_decision: Callable[[str], None]) -> None:
-        self._state = store.state
-        self._spools = spools
-        self._ingester = Ingester(store, spools, _now)
-        self._controller = Controller(store, _now)
-        self._on_decision = on_decision
+    def __init__(self, read: Callable[[], object], decide: Callable[[], object]) -> None:
+        self._parts = read, decide
 
     def step(self) -> None:
         """One pass: what can be read is counted, and then it is decided, also where nothing could be read.
@@ -173,7 +218,7 @@ class Keeper:
         went wrong, after both.
         """
         failed: list[Exception] = []
-        for part in (self._ingest, self._decide):
+        for part in self._parts:
             try:
                 part()
             except Exception as error:  # noqa: BLE001 raised again below
@@ -182,25 +227,6 @@ class Keeper:
             raise ExceptionGroup("neither counted nor decided", failed)
         if failed:
             raise failed[0]
-
-    def _ingest(self) -> None:
-        """A gateway of this host that was killed is off the list of live ones once its spool is read."""
-        dead = self._dead()
-        if self._ingester.run_once(most_batches=KEEPER_BATCHES).drained and dead:
-            for gateway in self._state.gateways():
-                if gateway.gateway in dead:
-                    self._state.forget_gateway(gateway.gateway)
-
-    def _decide(self) -> None:
-        for decision in self._controller.run_once():
-            self._on_decision(f"{decision.rollout}: {describe(decision)}")
-
-    def _dead(self) -> set[str]:
-        """Names of gateways all of whose spools are dead; a spool's name is its gateway's, a hyphen and a random part."""
-        names: dict[bool, set[str]] = {True: set(), False: set()}
-        for name, spool in spool_dirs(self._spools).items():
-            names[writer_alive(spool)].add(name.rpartition("-")[0])
-        return names[False] - names[True]
 
 
 class Baselines:

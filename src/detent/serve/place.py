@@ -27,6 +27,11 @@ class Place(Reopening):
         self.url = url
 
     @property
+    def embedded(self) -> bool:
+        """Whether the store is a file of this host, which a `serve` or a `controller` here reads and writes as well."""
+        return self.url.startswith("sqlite")
+
+    @property
     def spools(self) -> Path:
         """The directory of all spools on this host."""
         return self.home / "spool"

@@ -13,7 +13,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from detent.shadow.sender import Sender
 from detent.store import Store, open_store
 from detent.store.reopening import Reopening
 from detent.store.spool import Spool
-from detent.upstream import Upstream
+from detent.upstream import Upstream, event_loop
 from detent.visible import visible
 
 NICENESS = 19
@@ -71,7 +71,7 @@ def run(settings: Settings) -> None:
     file = _file_of(settings.store)
     place = Reopening(lambda: _open(settings.store, file), files=() if file is None else (file,))
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
             runner.run(_serve(settings.fd, spool, place))
     finally:
         spool.close()
@@ -153,11 +153,3 @@ def _open(url: str, file: Path | None) -> Store:
     if file is not None and not file.exists():
         raise CouldNotRun(f"the store's file is gone: `{file}`", hint="put it back; what is spooled meanwhile is kept")
     return open_store(url)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if os.name == "nt":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop

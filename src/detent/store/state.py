@@ -5,6 +5,7 @@ Everything is appended, except that flags and rollouts change: flags under one s
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from detent.store.findings import Findings
 from detent.store.flag_watch import FlagWatch
 from detent.store.former import Former
 from detent.store.gateways import GatewayAck, Gateways
+from detent.store.hosts import Hosts
+from detent.store.leases import Lease, Leases, fence_of
 from detent.store.ledger import Ledger
 from detent.store.local_orders import LocalOrders
 from detent.store.probes import Probes
@@ -45,6 +48,7 @@ from detent.store.state_rows import (
     identity_key_in,
     manifest_in,
     next_revision,
+    put_back_in,
     revision_in,
     rollout_of,
     rollout_row,
@@ -61,24 +65,49 @@ __all__ = ["AppliedManifest", "AuditRow", "Decided", "FlagWatch", "GatewayAck", 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a gateway needs, read at one moment: no flag in it is newer or older than `revision` says."""
+    """What a gateway needs, read at one moment: no flag in it is newer or older than `revision` says. Flags up to revision `doubted` are
+    from before the store was put back to an older state.
+    """
 
     revision: int
     manifest: AppliedManifest | None
     flags: dict[str, Flag]
     identity_key: str
+    doubted: int = 0
 
 
 class State(
-    Alerts, Approvals, Audit, Drills, Findings, Former, Gateways, Ledger, LocalOrders, Probes, Shadowing, Tallies, Tokens, Watching
+    Alerts,
+    Approvals,
+    Audit,
+    Drills,
+    Findings,
+    Former,
+    Gateways,
+    Hosts,
+    Leases,
+    Ledger,
+    LocalOrders,
+    Probes,
+    Shadowing,
+    Tallies,
+    Tokens,
+    Watching,
 ):
     """Flags, rollouts, decisions; with `Findings` (baselines, runs), `Shadowing` (pairs), `Ledger` (what a shadow costs), `Gateways`,
     `Watching`, `Tallies` (what the ingester keeps), `Audit`, `Tokens` and `Approvals` (who did what, who may), `Probes`, `Former`,
-    `Drills`, `LocalOrders` and `Alerts` (the way back, and what owners are told).
+    `Drills`, `LocalOrders` and `Alerts` (the way back, and what owners are told), `Hosts` and `Leases` (who reads, who leads).
     """
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._lease: Lease | None = None
+
+    def fenced(self, lease: Lease) -> State:
+        """The same state for whoever holds this lease: each write raises NotLeading once it is another's."""
+        other = copy.copy(self)
+        other._db, other._lease = self._db.fenced(fence_of(lease)), lease
+        return other
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -128,7 +157,9 @@ class State(
     def snapshot(self) -> Snapshot:
         """Revision, pin file, flags and identity key of one moment."""
         with self._db.read() as c:
-            found = Snapshot(revision_in(c), manifest_in(c), flags_in(c), identity_key_in(c))
+            put_back = put_back_in(c)
+            doubted = 0 if put_back is None else put_back.revision
+            found = Snapshot(revision_in(c), manifest_in(c), flags_in(c), identity_key_in(c), doubted)
         return found if found.identity_key else replace(found, identity_key=self.identity_key())
 
     def put_flags(self, new: Sequence[Flag], *, at: datetime, by: str = "detent") -> int:
@@ -157,8 +188,11 @@ class State(
         return FlagWatch(self._db)
 
     def alone(self, name: str) -> AbstractContextManager[bool]:
-        """Whether the block, of all processes that use this store, holds the name; see `store.alone`."""
-        return alone(self._db, name)
+        """Whether the block, of all processes that use this store, holds the name; see `store.alone`.
+
+        A name of one who leads is that one's: a former leader that stands still with it keeps the next one from nothing.
+        """
+        return alone(self._db, name if self._lease is None else f"{name} {self._lease.counter}")
 
     # ── rollouts and decisions ──
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from detent.store.database import insert_missing, upsert
 from detent.store.flag_watch import announce
 from detent.store.schema import counters, flags, manifests, meta, rollouts, share_periods, watched
-from detent.terms import Decision, Flag, Rollout, Verb, micros, utc
+from detent.terms import Decision, Flag, PutBack, Rollout, Verb, micros, utc
 
 _T = TypeVar("_T")
 
@@ -41,7 +41,10 @@ class Decided:
 
 
 # Built at import: msgspec works a dataclass out at its first use, and several threads at their first use at once crash the process.
-_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in (Decision, Flag, Rollout)}
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in (Decision, Flag, PutBack, Rollout)}
+
+PUT_BACK = "put_back"
+"""The row of `meta` that says when the store was last found to be older than what gateways had obeyed."""
 
 
 def encode(value: object) -> str:
@@ -58,6 +61,12 @@ def decode(body: str, kind: type[_T]) -> _T:
 def identity_key_in(c: Connection) -> str:
     """The installation's key; empty before it is made."""
     return c.scalar(select(meta.c.value).where(meta.c.name == "identity_key")) or ""
+
+
+def put_back_in(c: Connection) -> PutBack | None:
+    """When the store was last found to have been put back to an older state."""
+    body = c.scalar(select(meta.c.value).where(meta.c.name == PUT_BACK))
+    return None if body is None else decode(body, PutBack)
 
 
 def manifest_in(c: Connection) -> AppliedManifest | None:

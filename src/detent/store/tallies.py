@@ -7,12 +7,12 @@ compare-and-set: whoever is killed, wherever, and however many ingesters there a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, or_, select, update
 
 from detent.errors import Conflict
 from detent.evidence import CONTROL, Cell, LabelCount
@@ -194,19 +194,20 @@ class Tallies:
             left_out = [{"rollout": r, "reason": reason, "why": why, "n": n} for (r, reason, why), n in sorted(batch.not_mirrored.items())]
             upsert(c, not_mirrored, left_out, add=("n",))
 
-    def seal(self, watermark_us: int, label_of: Callable[[Running], Label], *, limit: int) -> int:
-        """Seal at most `limit` units that were due before the watermark, each into its label counts, once. Returns how many."""
+    def seal(self, watermark_us: int, label_of: Callable[[Running], Label], *, limit: int, but: Collection[str] = ()) -> int:
+        """Seal at most `limit` units that were due before the watermark, each into its label counts, once. Returns how many.
+
+        `but`: not those of these hosts, which seal them by their own clocks.
+        """
         due = (units.c.bucket.is_(None), units.c.due_us < watermark_us)
+        of_unit = (exposed.c.rollout == units.c.rollout) & (exposed.c.unit == units.c.unit)
+        ours = (or_(exposed.c.host.is_(None), exposed.c.host.not_in(sorted(but))),) if but else ()
+        query = select(units, exposed).join(exposed, of_unit).where(*due, *ours).order_by(units.c.due_us).limit(limit)
         with self._db.read() as c:
             if c.scalar(select(units.c.due_us).where(*due).limit(1)) is None:
                 return 0
-        query = (
-            select(units, exposed)
-            .join(exposed, (exposed.c.rollout == units.c.rollout) & (exposed.c.unit == units.c.unit))
-            .where(*due)
-            .order_by(units.c.due_us)
-            .limit(limit)
-        )
+            if but and c.execute(query.limit(1)).first() is None:
+                return 0
         with self._db.write() as c:
             _take_turns(c)
             found = c.execute(query).all()

@@ -25,9 +25,9 @@ def running_of(row: Sequence[Any]) -> Running:
 
 
 def exposed_of(row: Sequence[Any]) -> Exposed:
-    """A row of `exposed`, its columns in the table's order; segments of an older Detent's rows are not known."""
-    rollout, unit, kind, arm, period, first_us, saw_candidate, control, *segments = row
-    return Exposed(UnitKey(rollout, unit), UnitKind(kind), ARMS[arm], period, first_us, saw_candidate, bool(control), *segments)
+    """A row of `exposed`, its columns in the table's order; segments and host of an older Detent's rows are not known."""
+    rollout, unit, kind, arm, period, first_us, saw_candidate, control, *rest = row
+    return Exposed(UnitKey(rollout, unit), UnitKind(kind), ARMS[arm], period, first_us, saw_candidate, bool(control), *rest)
 
 
 def load_units(c: Connection, keys: Iterable[UnitKey]) -> Units:
@@ -68,6 +68,7 @@ def store_units(c: Connection, changes: Changes) -> None:
                 "returning_user": unit.returning,
                 "language": unit.language,
                 "language_us": unit.language_us,
+                "host": unit.host,
             }
             for unit in changes.exposed
         ],

@@ -235,6 +235,7 @@ class Evidence:
     """All that a decision reads. Its digest is stored with the decision, which recomputes from it to the same value.
 
     `way_back` None: nobody looked, as in every decision of a Detent that did not know of it; it is then left out of what the digest is of.
+    So are `orders` where there are none: those by file that gateways obey and cannot carry out, by gateway, in words.
     """
 
     rollout: str
@@ -246,3 +247,4 @@ class Evidence:
     users_exposed: int = 0
     users_seen: int = 0
     way_back: WayBack | None = None
+    orders: tuple[str, ...] = ()

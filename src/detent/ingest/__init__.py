@@ -4,7 +4,8 @@ Journal rows come first, and putting them again changes nothing; then one transa
 the spool position that it was read up to. Whoever starts after a kill reads on from the position and folds the same entries the same way.
 
 A leg whose writer died without a result becomes `lost`, once, at its spool's last sign of life. Units are sealed by a watermark: the start
-of a pass that drained every spool, less a grace for entries that were on their way to the disk.
+of a pass that drained every spool, less a grace for entries that were on their way to the disk, and less what other hosts are behind. A
+host's units are sealed by its own reader, by its own clock (hosts.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import shutil
-from collections import Counter, defaultdict
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,13 +24,14 @@ from detent.errors import Conflict
 from detent.evidence import Metric, metrics_of
 from detent.evidence.minutes import minute_sums
 from detent.evidence.units import Changes, Label, Running, UnitFold, UnitKey, Units, bucket_of, in_segments, unit_of
+from detent.ingest.batches import Read, Records, answered, chunks, take_apart
+from detent.ingest.hosts import LAG_MAX_S, HostId, OtherHosts
 from detent.store import Store
-from detent.store.spool import Position, Spooled, iter_spool, retire, retired, segments, spool_dirs, spool_end, writer_alive
+from detent.store.spool import Position, iter_spool, retire, retired, segments, spool_dirs, spool_end, writer_alive
 from detent.store.tallies import Batch, SpoolMark, SpoolMove
-from detent.terms import OUTAGE, Begun, Feedback, Guard, Intent, Kept, Outcome, Pair, Result, Rollout, Unmirrored, micros
+from detent.terms import Feedback, Guard, Intent, Outcome, Result, Rollout, micros
 
 BATCH_ENTRIES = 2000
-BATCH_BODY_BYTES = 16 * 2**20
 GRACE_US = 500_000
 """How long an entry may take from its time stamp to the disk and still count for a unit that is just due."""
 
@@ -39,9 +42,6 @@ KNOWN_USERS = 50_000
 """How many users are remembered as there, or not there, before a rollout opened."""
 
 LOST = "the gateway ended before the leg did"
-
-WHY_CHARS = 40
-"""How much is kept of what more is known of a request that was not mirrored: sums must not grow with what clients invent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,29 +71,6 @@ class Ingested:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One entry as it was read: from which spool, at what time, up to where."""
-
-    at_us: int
-    spool: str
-    found: Spooled
-
-
-@dataclass(slots=True)
-class _Records:
-    """A batch, taken apart by kind. `origins` is what the journal keeps of where an id was first read."""
-
-    intents: list[Intent] = field(default_factory=list)
-    begun: list[Begun] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    feedback: list[tuple[str, Feedback]] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    not_mirrored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    origins: dict[str, str] = field(default_factory=dict)
-
-
 class Ingester:
     """Reads every spool under a directory into the store. A second one at work on the same spools does no harm: it loses, and reads on."""
 
@@ -104,9 +81,15 @@ class Ingester:
         clock: Callable[[], datetime],
         *,
         batch: int = BATCH_ENTRIES,
+        host: HostId | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`host` is the one whose spools these are; without it no other host is known of. `elapsed` counts seconds from wherever."""
         self._state, self._journal = store.state, store.journal
         self._root, self._clock, self._batch = spool_root, clock, batch
+        self._host, self._elapsed = host, elapsed
+        self._hosts = None if host is None else OtherHosts(store.state, host, elapsed=elapsed)
+        self._read_up_to_s: float | None = None
         self._marks: dict[str, SpoolMark] | None = None
         self._open: dict[str, Intent] = {}
         self._rollouts: dict[str, Rollout] = {}
@@ -122,7 +105,7 @@ class Ingester:
         later pass has drained them; and it seals at most so many batches. Raises CouldNotRun when the store can't be written; nothing is
         lost, the next pass begins where the last commit was.
         """
-        watermark_us = micros(self._clock()) - GRACE_US
+        watermark_us, began_s = micros(self._clock()) - GRACE_US, self._elapsed()
         done = Ingested()
         try:
             for step in self._drain(most_batches):
@@ -132,7 +115,20 @@ class Ingester:
             # sealed on a pass that didn't drain.
             self._marks = None
             return done
+        if done.drained:
+            self._read_up_to_s = began_s
+        if self._hosts is not None:
+            self._hosts.tell(self._lag_s())
         return done + self._seal(watermark_us, most_batches) if done.drained else done
+
+    def goodbye(self) -> None:
+        """This host's spools are read to their ends, and nobody writes here now: others need not wait, and seal what is left."""
+        if self._hosts is not None:
+            self._hosts.goodbye()
+
+    def _lag_s(self) -> float:
+        """For how long what was recorded here may not have been read."""
+        return LAG_MAX_S if self._read_up_to_s is None else self._elapsed() - self._read_up_to_s
 
     # ── one pass over the spools ──
 
@@ -147,7 +143,7 @@ class Ingester:
         # All spools in one order of time: a unit's first exposure may stand in any of them.
         reads = heapq.merge(*readers, key=lambda read: read.at_us)
         left = False
-        for number, chunk in enumerate(_chunks(reads, self._batch), start=1):
+        for number, chunk in enumerate(chunks(reads, self._batch), start=1):
             yield self._fold(chunk)
             if number == most_batches:
                 left = next(reads, None) is not None
@@ -170,15 +166,15 @@ class Ingester:
     def _mark(self, name: str) -> SpoolMark:
         return (self._marks or {}).get(name, SpoolMark())
 
-    def _read(self, name: str, spool: Path, end: Position) -> Iterator[_Read]:
+    def _read(self, name: str, spool: Path, end: Position) -> Iterator[Read]:
         mark = self._mark(name)
         at_us = mark.last_us
         for found in iter_spool(spool, mark.position, end):
             at_us = found.entry.at_us if found.entry is not None else at_us
-            yield _Read(at_us, name, found)
+            yield Read(at_us, name, found)
 
-    def _fold(self, chunk: Sequence[_Read]) -> Ingested:
-        records, moves = _take_apart(chunk), self._moves(chunk)
+    def _fold(self, chunk: Sequence[Read]) -> Ingested:
+        records, moves = take_apart(chunk), self._moves(chunk)
         said = [said for _, said in records.feedback]
         # Pairs that were scored in memory come first: the grader takes legs of which nothing was kept for pairs that nobody can score.
         if records.pairs:
@@ -187,7 +183,7 @@ class Ingester:
         unreadable = sum(read.found.entry is None for read in chunk)
         return self._store(records, moves) + Ingested(entries=len(chunk) - unreadable, unreadable=unreadable)
 
-    def _moves(self, chunk: Sequence[_Read]) -> list[SpoolMove]:
+    def _moves(self, chunk: Sequence[Read]) -> list[SpoolMove]:
         after: dict[str, SpoolMark] = {}
         for read in chunk:
             former = after.get(read.spool) or self._mark(read.spool)
@@ -209,13 +205,17 @@ class Ingester:
             for intent, begun in self._journal.unresolved(name)
         ]
         self._journal.put(results=lost)
-        self._store(_Records(results=lost), [SpoolMove(name, mark, replace(mark, finished=True))])
+        self._store(Records(results=lost), [SpoolMove(name, mark, replace(mark, finished=True))])
         return Ingested(lost=len(lost))
 
     def _seal(self, watermark_us: int, most_batches: int | None) -> Ingested:
-        sealed = 0
+        sealed, theirs = 0, frozenset[str]()
+        if self._hosts is not None:
+            self._hosts.look()
+            watermark_us -= round(self._hosts.wait_s * 1_000_000)
+            theirs = self._hosts.theirs
         for _ in itertools.count() if most_batches is None else range(most_batches):
-            n = self._state.seal(watermark_us, self._label_of, limit=self._batch)
+            n = self._state.seal(watermark_us, self._label_of, limit=self._batch, but=theirs)
             sealed += n
             if n < self._batch:
                 break
@@ -231,7 +231,7 @@ class Ingester:
 
     # ── one batch into the state ──
 
-    def _store(self, records: _Records, moves: Sequence[SpoolMove]) -> Ingested:
+    def _store(self, records: Records, moves: Sequence[SpoolMove]) -> Ingested:
         """Fold records that are in the journal, with their spools' moves. Says what could not be placed."""
         legs = self._intents_of(records)
         began = [(legs[begun.leg], begun) for begun in records.begun if begun.leg in legs]
@@ -242,9 +242,10 @@ class Ingester:
         keys |= {key for _, key in aimed}
         self._load_rollouts({key.rollout for key in keys})
         self._know_users(records.intents)
+        host = None if self._host is None else self._host.id
 
         def work(units: Units) -> Changes:
-            fold = UnitFold(units, self._guards, self._metrics, self._returning)
+            fold = UnitFold(units, self._guards, self._metrics, self._returning, host)
             for intent in records.intents:
                 fold.intent(intent)
             for intent, begun in began:
@@ -259,7 +260,7 @@ class Ingester:
         batch = Batch(
             moves=moves,
             minutes=minutes,
-            answered=_answered(ended),
+            answered=answered(ended),
             units=keys,
             unmatched=unmatched,
             not_mirrored=records.not_mirrored,
@@ -271,21 +272,21 @@ class Ingester:
         orphans = len(records.results) - len(ended) + len(records.begun) - len(began)
         return Ingested(orphans=orphans, unmatched=unmatched)
 
-    def _intents_of(self, records: _Records) -> dict[str, Intent]:
+    def _intents_of(self, records: Records) -> dict[str, Intent]:
         """The intents of the legs that began or ended, from this batch, from memory or from the journal."""
         here = {intent.leg: intent for intent in records.intents}
         wanted = {begun.leg for begun in records.begun} | {result.leg for result in records.results}
         known = {leg: intent for leg in wanted if (intent := here.get(leg) or self._open.get(leg)) is not None}
         return known | self._journal.intents(wanted - known.keys())
 
-    def _keep_open(self, records: _Records) -> None:
+    def _keep_open(self, records: Records) -> None:
         if len(self._open) > OPEN_LEGS:
             self._open.clear()
         self._open.update({intent.leg: intent for intent in records.intents})
         for result in records.results:
             self._open.pop(result.leg, None)
 
-    def _aimed(self, records: _Records) -> tuple[list[tuple[Feedback, UnitKey]], int]:
+    def _aimed(self, records: Records) -> tuple[list[tuple[Feedback, UnitKey]], int]:
         """Feedback with the units that it is about; and how much of it is about nobody.
 
         What a client sent twice under one id counts where it was first read.
@@ -327,55 +328,6 @@ class Ingester:
 
     def _returning(self, intent: Intent) -> bool | None:
         return None if intent.user is None else self._users.get((intent.rollout or "", intent.user))
-
-
-def _chunks(reads: Iterable[_Read], entries: int) -> Iterator[list[_Read]]:
-    """Batches of at most so many entries, and about so many bytes of bodies."""
-    chunk: list[_Read] = []
-    held = 0
-    for read in reads:
-        chunk.append(read)
-        if isinstance(entry := read.found.entry, Result | Kept):
-            held += len(entry.request_body or b"") + len(entry.answer_body or b"")
-        if len(chunk) >= entries or held >= BATCH_BODY_BYTES:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def _take_apart(chunk: Sequence[_Read]) -> _Records:
-    records = _Records()
-    for read in chunk:
-        match read.found.entry:
-            case Intent() as intent:
-                records.intents.append(intent)
-                records.origins[intent.leg] = read.spool
-            case Begun() as begun:
-                records.begun.append(begun)
-            case Result() as result:
-                records.results.append(result)
-            case Feedback() as said:
-                after = read.found.after
-                origin = f"{read.spool}:{after.segment}:{after.offset}"
-                records.feedback.append((origin, said))
-                records.origins.setdefault(said.id, origin)
-            case Kept() as kept:
-                records.kept.append(kept)
-            case Pair() as pair:
-                records.pairs.append(pair)
-            case Unmirrored() as left_out:
-                records.not_mirrored[left_out.rollout, left_out.reason, left_out.why[:WHY_CHARS]] += left_out.n
-    return records
-
-
-def _answered(ended: Iterable[tuple[Intent, Result]]) -> Counter[tuple[str, str, str]]:
-    """Complete answers by (rollout, model sent, model that says it answered); not those of a version that stood in for an outage."""
-    return Counter(
-        (intent.rollout, intent.model, result.answered_model)
-        for intent, result in ended
-        if intent.rollout is not None and intent.why != OUTAGE and result.outcome is Outcome.COMPLETE and result.answered_model is not None
-    )
 
 
 def _remove_read(spool: Path, position: Position) -> None:
