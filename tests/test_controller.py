@@ -262,8 +262,8 @@ def test_the_whole_way_up_is_decided_and_written_step_by_step(world: World, cont
     (last,) = controller.run_once()
     assert (last.verb, last.reason) == (Verb.FINISH, "SoakServed")
     assert world.store.state.flags()["chat"] == replace(
-        Flag(route="chat", revision=0, stable=Version("openai", NEXT)), revision=world.store.state.revision(), written_at=world.now
-    )
+        Flag(route="chat", revision=0, stable=Version("openai", NEXT)), revision=world.store.state.revision() - 1, written_at=world.now
+    ), "and one revision later the former version is kept"
     assert decided(world) == [
         (Verb.ADVANCE, "Opened"),
         (Verb.ADVANCE, "BaselinePassed"),

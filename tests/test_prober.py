@@ -324,6 +324,15 @@ def test_the_load_is_of_all_routes_that_are_on_the_version(place: Place, tmp_pat
     assert found.broken == "its quota is too small for the route: 18 requests a minute where its quota is 15"
 
 
+def test_a_quota_of_a_day_is_held_against_what_the_route_asked_for_in_a_day(place: Place, tmp_path: Path) -> None:
+    """Groq gives all accounts so many requests a day under the header that others give them a minute under."""
+    served(place, tmp_path, -20 * 3600.0, n=30)
+    place.chat = lambda seen: ok(x_ratelimit_limit_requests="20", x_ratelimit_remaining_requests="19", x_ratelimit_reset_requests="1h12m0s")
+    place.prober().step()
+    assert place.found()[0].limits == {"requests_per_day": 20.0}
+    assert way_backs(place.store, T0)["chat"].broken == "its quota is too small for the route: 30 requests a day where its quota is 20"
+
+
 def test_probes_are_kept_for_a_day(place: Place) -> None:
     old = Probe(route="chat", version=THERE, at=T0, ok=True)
     place.store.state.add_probes([old])

@@ -260,6 +260,55 @@ def test_quotas_are_read_from_either_providers_headers() -> None:
     assert limits_of({"x-ratelimit-limit-requests": "nan", "x-ratelimit-limit-tokens": "0"}) == {}
 
 
+def quota(limit: int, remaining: int, reset: str, kind: str = "requests") -> dict[str, str]:
+    """Headers of OpenAI's API and of those who copy it."""
+    names = (f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset"))
+    return dict(zip(names, (str(limit), str(remaining), reset), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        # Groq: "x-ratelimit-limit-requests always refers to requests per day", with 14400, 14370 left, 2m59.56s in its example
+        (quota(14_400, 14_370, "2m59.56s"), {"requests_per_day": 14_400.0}),
+        # OpenAI's smallest accounts: 200 a day, so one comes back in 7m12s; 10,000 a day, in 8.64s
+        (quota(200, 199, "7m12s"), {"requests_per_day": 200.0}),
+        (quota(10_000, 9_999, "8.64s"), {"requests_per_day": 10_000.0}),
+        (quota(1_000, 990, "5h0m0s"), {"requests_per_day": 1_000.0}),  # all of it comes back at midnight
+        (quota(200, 0, "23h48m0s"), {"requests_per_day": 200.0}),
+        # a minute: 500 a minute come back one in 120 ms
+        (quota(500, 499, "120ms"), {"requests": 500.0}),
+        (quota(60, 0, "1m0s"), {"requests": 60.0}),
+        (quota(18_000, 17_997, "9.999ms", "tokens"), {"tokens": 18_000.0}),
+        # OpenAI's own example would refill in 39 days, which is no quota of anybody's
+        (quota(150_000, 149_984, "6m0s", "tokens"), {"tokens": 150_000.0}),
+        # what cannot be worked out is of a minute
+        (quota(500, 500, "0s"), {"requests": 500.0}),
+        (quota(500, 499, "2026-03-01T00:00:00Z"), {"requests": 500.0}),
+        ({"x-ratelimit-limit-requests": "500", "x-ratelimit-reset-requests": "8m"}, {"requests": 500.0}),
+        (
+            {"x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-requests": "?", "x-ratelimit-reset-requests": "8s"},
+            {"requests": 500.0},
+        ),
+    ],
+)
+def test_a_quota_of_a_day_is_told_from_one_of_a_minute_by_how_long_it_takes_to_refill(
+    headers: dict[str, str], said: dict[str, float]
+) -> None:
+    assert limits_of(headers) == said
+
+
+def test_a_quota_of_a_day_is_held_against_the_traffic_of_a_day() -> None:
+    day = warm.day_load_of(
+        [minute(900, complete=150, tokens=900.0), minute(2, complete=80), minute(2000, complete=999)], T0, input_tokens=10.0
+    )
+    assert (day["requests_per_day"], day["tokens_per_day"], day["output_tokens_per_day"]) == (230.0, 3200.0, 900.0)
+    load = {"requests": 80.0} | day
+    assert asked(True, limits={"requests_per_day": 460.0}, more={"load": load}).headroom == {"requests_per_day": 0.5}
+    small = asked(True, limits={"requests_per_day": 200.0, "requests": 500.0}, more={"load": load})
+    assert small.broken == "its quota is too small for the route: 230 requests a day where its quota is 200"
+
+
 def test_ends_are_read_from_either_providers_list_of_models() -> None:
     assert ends_at({"id": "gpt-4", "shutdown_date": T0.timestamp()}) == T0
     assert ends_at({"shutdown_date": "2026-03-01"}) == T0.replace(hour=0)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from detent.terms import Arm, Assignment, Flag, Head, Unit, UnitKind
 
-Purpose = Literal["arm", "shadow", "second", "judge", "bodies", "drill"]
+Purpose = Literal["arm", "shadow", "second", "judge", "bodies", "drill", "warm"]
 
 _BITS = 53  # a float holds 53 bits exactly: every draw is below 1, and no two hashes meet by rounding
 

@@ -38,6 +38,7 @@ from detent.terms import (
     Result,
     Role,
     Route,
+    Trickle,
     Unit,
     UnitKind,
     Version,
@@ -61,7 +62,7 @@ class Exchange:
     """A request on a route, with everything that was decided when it came in. `body` is the request as the client sent it.
 
     `history` is what it replays of a run that this gateway knows, None where nothing in it can be bound to a version. `outage`: stable's
-    breaker was open, so that `fallback` may have to answer.
+    breaker was open, so that `fallback` may have to answer. `trickle` is what a copy of it keeps warm, if its unit is drawn for that.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Exchange:
     history: History | None = None
     outage: bool = False
     fallback: Version | None = None
+    trickle: Trickle | None = None
 
 
 def route_for(head: Head, flags: FlagSet) -> Route | None:
@@ -162,6 +164,7 @@ def begin(
         history=history,
         outage=outage,
         fallback=None if route.fallback is None else _fallback(route, head.endpoint.dialect, flags),
+        trickle=_trickle(unit, flag, head.endpoint.dialect, flags) if flags.trickles else None,
     )
     return ex if made is None or history is None or made.version == served(ex) else _moved(ex, made, history)
 
@@ -278,6 +281,18 @@ def _fallback(route: Route, dialect: Dialect, flags: FlagSet) -> Version | None:
     """What answers while stable is out, if it is declared and can be sent at all."""
     version = route.outage_version
     return version if version is not None and _speaks(version, dialect, flags) else None
+
+
+def _trickle(unit: Unit, flag: Flag, dialect: Dialect, flags: FlagSet) -> Trickle | None:
+    """What copies of this unit's requests keep warm: drawn by itself, for as long as the plan's share takes the unit in. A rollout and a
+    drill ask the versions that they are about themselves.
+    """
+    found = flags.trickles.get(flag.route)
+    if found is None or flag.rollout is not None or flag.drill is not None:
+        return None
+    if found.version == flag.stable or not _speaks(found.version, dialect, flags) or not flags.identity_key:
+        return None
+    return found if draw(flags.identity_key, "warm", unit.id) < found.share else None
 
 
 def _speaks(version: Version, dialect: Dialect, flags: FlagSet) -> bool:

@@ -5,7 +5,9 @@ fallback_leg                 after a leg of which the caller has not heard a byt
     candidate, drill   ─fails──▶ stable, or the `fallback` while stable is out
     stable             ─fails──▶ the `fallback`, once stable's breaker is open
     the `fallback`     ─fails──▶ stable after all, if it was not asked yet; else the caller gets stable's own error
-may_mirror, not_mirrored, mirrored_legs      after a live answer
+may_mirror, mirrored_legs    after a live answer, in a rollout's shadow
+may_warm, warm_leg           after a live answer, outside a rollout
+not_mirrored                 either
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from detent.assign import draw, hash_identity
 from detent.exchange import KEPT_BYTES, Exchange, falls_back, served
 from detent.rare import Taken
 from detent.reading import Heard
-from detent.terms import OUTAGE, Arm, Endpoint, Leg, NotMirrored, Outcome, Result, Role, Version
+from detent.runs import History
+from detent.terms import OUTAGE, WARM, Arm, Endpoint, Leg, NotMirrored, Outcome, Result, Role, Version
+from detent.wire.bound import may_be_bound
 from detent.wire.effects import effect_of
 
 
@@ -110,7 +114,8 @@ def body_for(ex: Exchange, leg: Leg) -> bytes:
     bound away from gets the request without it.
     """
     cache = own_cache(ex.flag.salt) if ex.assignment.control and leg.arm is Arm.STABLE else None
-    fit = None if ex.history is None else ex.history.for_version(leg.version)
+    history = _replayed(ex) if leg.why == WARM else ex.history
+    fit = None if history is None else history.for_version(leg.version)
     body = ex.body if fit is None else fit
     return wire.rewrite(ex.head.endpoint, body, model=leg.version.model, ask_usage=asks_usage(ex), cache_key=cache)
 
@@ -125,8 +130,30 @@ def own_cache(salt: str) -> Callable[[str], str]:
 
 def may_mirror(ex: Exchange, leg: Leg, written: Result) -> bool:
     """Whether this leg is one that the shadow copies: stable, as the route's own choice, has answered it in full."""
+    return _copies(ex, leg, written) and ex.flag.candidate is not None and ex.flag.mirror is not None
+
+
+def _copies(ex: Exchange, leg: Leg, written: Result) -> bool:
     live = leg.role is Role.SERVED and not _elsewhere(leg) and written.outcome is Outcome.COMPLETE
-    return live and ex.history is None and ex.flag.candidate is not None and ex.flag.mirror is not None
+    return live and ex.history is None
+
+
+def may_warm(ex: Exchange, leg: Leg, written: Result) -> bool:
+    """Whether this leg is one that a trickle copies to the way back: stable has answered it in full, and its unit is drawn."""
+    return ex.trickle is not None and _copies(ex, leg, written)
+
+
+def warm_leg(ex: Exchange, id: str) -> Leg:
+    """The leg on a copy of a request that `may_warm`. It is of no arm's: stable's, as in a drill, since no rollout is open."""
+    assert ex.trickle is not None, "asked before"
+    return Leg(id=id, role=Role.MIRRORED, arm=Arm.STABLE, version=ex.trickle.version, why=WARM)
+
+
+def _replayed(ex: Exchange) -> History | None:
+    """What a request replays of a run of stable's: a way back gets it as it would if traffic went there, without what is bound."""
+    if not ex.head.continues or not may_be_bound(ex.head.endpoint, ex.body):
+        return None
+    return History(ex.head.endpoint, ex.body, ex.flag.stable, None)
 
 
 def not_mirrored(ex: Exchange, heard: Heard) -> tuple[NotMirrored, str] | None:
@@ -135,9 +162,13 @@ def not_mirrored(ex: Exchange, heard: Heard) -> tuple[NotMirrored, str] | None:
     """
     if ex.head.no_shadow or ex.head.no_record:
         return "no_shadow", ""
-    allowed = ex.route.processors
-    if ex.flag.candidate is not None and allowed is not None and ex.flag.candidate.provider not in allowed:
-        return "processor", ex.flag.candidate.provider
+    allowed, to = ex.route.processors, ex.flag.candidate
+    if to is None and ex.trickle is not None:
+        to = ex.trickle.version
+        if (history := _replayed(ex)) is not None and history.for_version(to) is None:
+            return "bound", ""
+    if to is not None and allowed is not None and to.provider not in allowed:
+        return "processor", to.provider
     if len(ex.body) > KEPT_BYTES or heard.body is None or len(heard.body) > KEPT_BYTES:
         return "too_large", "request" if len(ex.body) > KEPT_BYTES else "answer"
     effect = effect_of(ex.body)

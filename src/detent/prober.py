@@ -17,11 +17,12 @@ from typing import Any
 from detent import warm, wire
 from detent.asking import asker, has_key, model_facts
 from detent.baseline.asking import Ask, Call, Reply
+from detent.controller.trickles import traffic_by_copies
 from detent.controller.way_backs import wanted
 from detent.errors import CouldNotRun
 from detent.evidence.identity import violations
 from detent.store import Store
-from detent.terms import Answer, Dialect, Endpoint, FlagSet, Manifest, Probe, Provider, Version, micros
+from detent.terms import Answer, Dialect, Endpoint, FlagSet, Manifest, Probe, Provider, Rollout, Version, micros
 from detent.visible import line
 from detent.wire.quota import ends_at, limits_of
 
@@ -92,11 +93,18 @@ class Prober:
             if version is None or version.provider not in flags.manifest.providers or self._elapsed() < self._rests.get(version, 0.0):
                 continue
             last = self._store.state.probes(route, version, since=now - warm.LIMITS_KNOWN_FOR, limit=1)
-            sums = self._store.state.minute_sums(route, since_us=micros(now - warm.KNOWN_FOR)) if rollout is not None else ()
             every_s = last[0].every_s if last else warm.PROBE_EVERY_S
-            if warm.due(last[0].at if last else None, warm.traffic_of(sums, version, now), now, every_s=every_s):
+            failed = bool(last) and not last[0].ok
+            if warm.due(last[0].at if last else None, self._traffic(route, version, rollout), now, every_s=every_s, failed=failed):
                 found[version].append(route)
         return dict(found)
+
+    def _traffic(self, route: str, version: Version, rollout: Rollout | None) -> warm.Traffic | None:
+        """What real traffic says of a version already: what is paid for that is not paid again for probes."""
+        now = self._clock()
+        if rollout is None:
+            return traffic_by_copies(self._store, self._flags().manifest, route, version, now)
+        return warm.traffic_of(self._store.state.minute_sums(route, since_us=micros(now - warm.KNOWN_FOR)), version, now)
 
     async def _probe(self, due: Mapping[Version, list[str]]) -> int:
         manifest, turns = self._flags().manifest, asyncio.Semaphore(AT_ONCE)

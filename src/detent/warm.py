@@ -1,7 +1,8 @@
 """Whether traffic could go back to a version now: proven by probes or by real traffic, broken, or not known. Pure.
 
 Outside a rollout the way back is the version that the pin file names as `rollback`, else the newest former one that nobody has retired;
-during a rollout it is its stable version, which real traffic proves.
+during a rollout it is its stable version, which real traffic proves. Outside one copies of real traffic do, where the plan has `warm`
+(`trickle`): what they say and a probe cannot is whether the version takes the app's own requests.
 
 An announced end counts as broken 30 days ahead outside a rollout, where there is time to name another way back. Of a rollout's stable
 version it is told and holds nothing: to move off a version that ends is what many rollouts are for, and to hold them would keep a route on
@@ -16,7 +17,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from detent.evidence.minutes import MINUTE_US, MinuteKey, MinuteSums
-from detent.terms import Flag, FormerVersion, Outcome, Price, Probe, Role, Rollout, Route, Version, WayBack, micros, show_duration, utc
+from detent.terms import (
+    Flag,
+    FormerVersion,
+    Outcome,
+    Price,
+    Probe,
+    Role,
+    Rollout,
+    Route,
+    Version,
+    WayBack,
+    micros,
+    show_duration,
+    utc,
+)
+from detent.wire.quota import PER_DAY
 
 PROBE_EVERY_S = 60.0
 """How often a way back is asked for a sign of life."""
@@ -56,14 +72,28 @@ LONG_PROBE_TOKENS = (8, 1024)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What real traffic says of a version: answers that came whole, calls that failed by the provider, and when the last answer came."""
+    """What real traffic says of a version: answers that came whole, calls that failed by the provider, and when the last answer came.
+
+    Of `copies` also how long they take in the middle, how many of the newest units were refused and answered, and whether they were
+    sent with another key than live traffic has.
+    """
 
     answers: int = 0
     failures: int = 0
     last_at: datetime | None = None
+    latency_s: float | None = None
+    newest_refused: int = 0
+    newest_answered: int = 0
+    copies: bool = False
+    other_key: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether the version does not take the app's own requests."""
+        return self.newest_refused >= SEEN_FAILING and self.newest_refused > self.newest_answered
 
 
-_NOT_ITS_FAULT = frozenset({Outcome.COMPLETE, Outcome.CLIENT_ABORTED, Outcome.LOST})
+NOT_ITS_FAULT = frozenset({Outcome.COMPLETE, Outcome.CLIENT_ABORTED, Outcome.LOST})
 
 
 def traffic_of(sums: Iterable[tuple[MinuteKey, MinuteSums]], version: Version, now: datetime) -> Traffic:
@@ -74,7 +104,7 @@ def traffic_of(sums: Iterable[tuple[MinuteKey, MinuteSums]], version: Version, n
             continue
         whole = of.outcomes.get(Outcome.COMPLETE.value, 0)
         answers += whole
-        failures += sum(n for outcome, n in of.outcomes.items() if outcome not in _NOT_ITS_FAULT)
+        failures += sum(n for outcome, n in of.outcomes.items() if outcome not in NOT_ITS_FAULT)
         if whole:
             last = max(last or 0, key.minute_us + MINUTE_US)
     return Traffic(answers=answers, failures=failures, last_at=None if last is None else min(now, utc(last)))
@@ -97,6 +127,16 @@ def load_of(sums: Iterable[tuple[MinuteKey, MinuteSums]], now: datetime, *, inpu
         "input_tokens": most * input_tokens,
         "output_tokens": written,
     }
+
+
+def day_load_of(sums: Iterable[tuple[MinuteKey, MinuteSums]], now: datetime, *, input_tokens: float = 0.0) -> dict[str, float]:
+    """Requests and tokens of a route in the last day, by kind, for quotas that are of a day."""
+    since = micros(now - timedelta(days=1))
+    served = [of for key, of in sums if key.role == Role.SERVED.value and key.minute_us >= since]
+    requests, written = sum(of.legs for of in served), sum(of.output_tokens.total for of in served)
+    read = requests * input_tokens
+    found = {"requests": float(requests), "tokens": read + written, "input_tokens": read, "output_tokens": written}
+    return {kind + PER_DAY: n for kind, n in found.items()} if requests else {}
 
 
 def which(route: Route | None, flag: Flag | None, rollout: Rollout | None, former: Sequence[FormerVersion]) -> Version | None:
@@ -136,7 +176,7 @@ def way_back(
         route=route,
         version=version,
         proven_at=traffic.last_at if traffic is not None and by_traffic else last.at if last else None,
-        latency_s=None if by_traffic else last.latency_s if last else None,
+        latency_s=traffic.latency_s if traffic is not None and by_traffic else last.latency_s if last else None,
         headroom=headroom,
         ends_at=ends_at,
         by="traffic" if by_traffic else "probes",
@@ -161,17 +201,25 @@ def _gone(ends_at: datetime | None, now: datetime, in_rollout: bool) -> str:
 
 
 def _failing(probes: Sequence[Probe], traffic: Traffic | None, now: datetime) -> str:
+    if traffic is not None and traffic.refused:
+        looked_at = traffic.newest_refused + traffic.newest_answered
+        return (
+            f"it does not take the app's own requests: it refused those of {traffic.newest_refused} of the last {looked_at} units, copies "
+            "of such as the pinned version answers"
+        )
     well = bool(probes) and probes[0].ok and now - probes[0].at <= timedelta(seconds=2 * PROBE_EVERY_S)
     if traffic is not None and not well and traffic.failures >= SEEN_FAILING and traffic.failures > traffic.answers:
         return (
-            f"{traffic.failures} of {traffic.failures + traffic.answers} requests of real traffic to it failed in the last "
+            f"{traffic.failures} of {traffic.failures + traffic.answers} {_what(traffic)} to it failed in the last "
             f"{show_duration(KNOWN_FOR.total_seconds())}"
         )
-    if traffic is not None and traffic.answers:
+    outweighs = traffic is not None and traffic.answers > 0 and not traffic.other_key
+    if outweighs and traffic is not None and not traffic.copies:
         return ""
+    answered_at = traffic.last_at if outweighs and traffic is not None else None  # copies are few: one says nothing of what came after it
     failed = []
     for probe in probes:
-        if probe.ok or now - probe.at > KNOWN_FOR + FAILED_FOR:
+        if probe.ok or now - probe.at > KNOWN_FOR + FAILED_FOR or (answered_at is not None and probe.at <= answered_at):
             break
         failed.append(probe)
     if not failed or now - failed[0].at > KNOWN_FOR:
@@ -181,16 +229,21 @@ def _failing(probes: Sequence[Probe], traffic: Traffic | None, now: datetime) ->
     return f"its last {len(failed)} probes failed, the newest with: {failed[0].detail or 'no answer'}"
 
 
+def _what(traffic: Traffic) -> str:
+    return "copies of requests" if traffic.copies else "requests of real traffic"
+
+
 def _too_small(headroom: Mapping[str, float], limits: Mapping[str, float], load: Mapping[str, float]) -> str:
     short = [kind for kind, left in headroom.items() if left < 0.0]
     if not short:
         return ""
-    what = " and ".join(f"{load[kind]:,.0f} {_kind(kind)} a minute where its quota is {limits[kind]:,.0f}" for kind in short)
+    what = " and ".join(f"{load[kind]:,.0f} {_kind(kind)} where its quota is {limits[kind]:,.0f}" for kind in short)
     return f"its quota is too small for the route: {what}"
 
 
 def _kind(kind: str) -> str:
-    return kind.replace("_", " ")
+    """`input tokens a minute`."""
+    return f"{kind.removesuffix(PER_DAY).replace('_', ' ')} a {'day' if kind.endswith(PER_DAY) else 'minute'}"
 
 
 def _known_for(probe: Probe) -> timedelta:
@@ -204,18 +257,19 @@ def _unknown(probes: Sequence[Probe], last: Probe | None, now: datetime, unasked
     if unasked:
         return unasked
     if not probes:
-        return "it was never probed: `detent serve` probes it once a minute"
+        return "it was never probed: the controller that leads probes it once a minute"
     newest = probes[0]
     if now - newest.at > _known_for(newest):
-        return f"it was last probed at {newest.at:%Y-%m-%d %H:%M} UTC: `detent serve` probes it once a minute"
+        return f"it was last probed at {newest.at:%Y-%m-%d %H:%M} UTC: the controller that leads probes it once a minute"
     return f"its last probe failed, and none before it is recent: {newest.detail or 'no answer'}"
 
 
-def due(last_at: datetime | None, traffic: Traffic | None, now: datetime, *, every_s: float = PROBE_EVERY_S) -> bool:
-    """Whether a way back is to be probed now, given when it was last and how long that is good for; a clock that was set back makes
-    nobody wait.
+def due(last_at: datetime | None, traffic: Traffic | None, now: datetime, *, every_s: float = PROBE_EVERY_S, failed: bool = False) -> bool:
+    """Whether a way back is to be probed now, given when it was last, whether that `failed`, and how long it is good for; a clock that was
+    set back makes nobody wait. Copies that are sent with another key say nothing of the one that a failed probe was sent with.
     """
-    every = LIMITS_EVERY_S if traffic is not None and traffic.answers > traffic.failures else every_s
+    proven = traffic is not None and traffic.answers > traffic.failures and not (failed and traffic.other_key)
+    every = LIMITS_EVERY_S if proven else every_s
     return last_at is None or not timedelta() <= now - last_at < timedelta(seconds=every)
 
 

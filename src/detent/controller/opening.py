@@ -11,6 +11,7 @@ from detent import manifest as pin_file
 from detent.controller.acting import act
 from detent.controller.loading import working_for
 from detent.controller.rehearsing import blocking, end_drill, no_drills, rehearsed
+from detent.controller.trickles import planned
 from detent.errors import Conflict, InvalidInput, Refused
 from detent.fitting import describe_fitting, fitted_guards, guards_to_look_for, with_hourly
 from detent.freezing import frozen
@@ -108,7 +109,9 @@ def _of(manifest: Manifest, name: str) -> tuple[Route, Plan, Mapping[str, Provid
 def proposed(
     store: Store, manifest: Manifest, *, supersede: bool = False, retry: bool = False, now: datetime | None = None
 ) -> tuple[Proposal, ...]:
-    """What applying this pin file would do, from the store's flags and rollouts; with `now`, also what drills and freezes have to say."""
+    """What applying this pin file would do, from the store's flags and rollouts; with `now`, also what drills, freezes and trickles have to
+    say.
+    """
     rollouts = store.state.rollouts()
     applied = store.state.manifest_text()
     opened: Mapping[str, Rollout] = {r.route: r for r in rollouts if not r.phase.terminal}
@@ -122,7 +125,17 @@ def proposed(
         supersede=supersede,
         retry=retry,
     )
-    return found if now is None else tuple(_with_drill(store, manifest, proposal, now) for proposal in found)
+    if now is None:
+        return found
+    return tuple(_with_copies(store, manifest, _with_drill(store, manifest, proposal, now), now) for proposal in found)
+
+
+def _with_copies(store: Store, manifest: Manifest, proposal: Proposal, now: datetime) -> Proposal:
+    """What copies to the way back will cost, where the route is new or anything about it changes."""
+    if proposal.kind not in ("add", "change", "open", "supersede"):
+        return proposal
+    told = planned(store, manifest, manifest.routes[proposal.route], now)
+    return proposal if told is None else replace(proposal, details=(*proposal.details, told))
 
 
 def _with_drill(store: Store, manifest: Manifest, proposal: Proposal, now: datetime) -> Proposal:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from detent import manifest as pin_file
-from detent import warm
+from detent import trickle, warm
 from detent.alerting import way_out
 from detent.catalog import ends_on, price
+from detent.controller.trickles import copying, traffic_by_copies
 from detent.explain import way_back as told
 from detent.store import Store
 from detent.terms import Alert, Flag, FormerVersion, Manifest, Probe, Rollout, Version, WayBack, micros
+from detent.trickle import Copying
+from detent.wire.quota import PER_DAY
 
 
 def way_backs(store: Store, now: datetime, *, manifest: Manifest | None = None) -> dict[str, WayBack]:
@@ -54,14 +57,19 @@ def way_back_of(
     sums = store.state.minute_sums(route, since_us=micros(now - warm.LOAD_OF))
     provider = manifest.providers.get(version.provider) if manifest is not None else None
     ends = ends_on(provider, version.model) if provider is not None else None
-    loads = {name: load_of(store, name, now) for name in _on(route, version, flags.values())} if loads is None else loads
+    probes = store.state.probes(route, version, since=now - warm.LIMITS_KNOWN_FOR)
+    users = _on(route, version, flags.values())
+    loads = {name: load_of(store, name, now) for name in users} if loads is None else loads
+    load = _together(loads.get(name, {}) for name in users)
+    if any(kind.endswith(PER_DAY) for probe in probes for kind in probe.limits):
+        load |= _together(_day_load_of(store, name, now) for name in users)
     return warm.way_back(
         route,
         version,
-        store.state.probes(route, version, since=now - warm.LIMITS_KNOWN_FOR),
+        probes,
         now,
-        traffic=warm.traffic_of(sums, version, now) if rollout is not None else None,
-        load=_together(loads.get(name, {}) for name in _on(route, version, flags.values())),
+        traffic=warm.traffic_of(sums, version, now) if rollout is not None else traffic_by_copies(store, manifest, route, version, now),
+        load=load,
         ends_at=None if ends is None else datetime.combine(ends, time(), UTC),
         in_rollout=rollout is not None,
     )
@@ -91,6 +99,12 @@ def load_of(store: Store, route: str, now: datetime) -> dict[str, float]:
     """What a route asks of a version now, by kind."""
     sums = store.state.minute_sums(route, since_us=micros(now - warm.LOAD_OF))
     return warm.load_of(sums, now, input_tokens=store.journal.input_tokens(route, now)) if sums else {}
+
+
+def _day_load_of(store: Store, route: str, now: datetime) -> dict[str, float]:
+    """What a route asked of a version in the last day: asked for where a quota is of a day only, as there are many minutes in it."""
+    sums = store.state.minute_sums(route, since_us=micros(now - timedelta(days=1)))
+    return warm.day_load_of(sums, now, input_tokens=store.journal.input_tokens(route, now)) if sums else {}
 
 
 def _together(loads: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -196,14 +210,17 @@ class Warmth:
     alerts: list[Alert]
     costs: dict[str, str]
     ways_out: dict[str, str]
+    trickles: dict[str, Copying] = field(default_factory=dict)
 
     def lines(self, now: datetime) -> list[str]:
         """For people."""
-        return told.lines(self.way_backs, self.former, self.alerts, now, costs=self.costs, ways_out=self.ways_out)
+        said = told.lines(self.way_backs, self.former, self.alerts, now, costs=self.costs, ways_out=self.ways_out)
+        return said + [f"{route}: {trickle.describe(one)}" for route, one in sorted(self.trickles.items())]
 
     def json(self) -> dict[str, Any]:
-        """For machines: `way_backs`, `former_versions`, `alerts`."""
-        return told.json_of(self.way_backs, self.former, self.alerts)
+        """For machines: `way_backs`, `former_versions`, `alerts`, `trickles`."""
+        found = told.json_of(self.way_backs, self.former, self.alerts)
+        return found | {"trickles": {route: trickle.as_json(one) for route, one in sorted(self.trickles.items())}}
 
 
 def warmth(store: Store, now: datetime) -> Warmth:
@@ -217,10 +234,19 @@ def warmth(store: Store, now: datetime) -> Warmth:
         for route, one in found.items()
         if one.version is not None
     }
+    former, flags = store.state.former_versions(), store.state.flags()
+    opened = {one.route: one for one in store.state.rollouts(open_only=True)}
+    wanting = [] if manifest is None else [name for name, route in manifest.routes.items() if manifest.plans[route.plan].warm is not None]
+    copied = {
+        route: copying(store, manifest, route, now, flag=flags.get(route), rollout=opened.get(route), former=former)
+        for route in wanting
+        if manifest is not None
+    }
     return Warmth(
         way_backs=found,
-        former=store.state.former_versions(),
+        former=former,
         alerts=store.state.alerts(),
         costs=costs,
-        ways_out={one.route: way_out(one.id, one.phase) for one in store.state.rollouts(open_only=True) if not one.aa},
+        ways_out={one.route: way_out(one.id, one.phase) for one in opened.values() if not one.aa},
+        trickles={route: one for route, one in copied.items() if one is not None},
     )

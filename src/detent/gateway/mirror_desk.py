@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from detent import exchange, legs
 from detent.exchange import Exchange
@@ -15,6 +16,7 @@ from detent.reading import Heard
 from detent.shadow.job import Job, MirrorCall
 from detent.shadow.unmirrored import UnmirroredSums
 from detent.terms import Intent, Leg, Mirror, NotMirrored, Result, Unmirrored
+from detent.trickle import counter
 from detent.upstream import Outgoing
 from detent.wire.patience import SLOW_DOWN
 
@@ -66,8 +68,14 @@ class MirrorDesk:
     def _mirror(  # noqa: PLR0917
         self, ex: Exchange, leg: Leg, live: Intent, heard: Heard, written: Result, outgoing: Callable[[Leg], Outgoing]
     ) -> None:
-        if self._sink is None or not legs.may_mirror(ex, leg, written):
+        if self._sink is None:
             return
+        if legs.may_warm(ex, leg, written):
+            self._warm(self._sink, ex, live, heard, outgoing)
+        elif legs.may_mirror(ex, leg, written):
+            self._shadow(self._sink, ex, live, heard, outgoing)
+
+    def _shadow(self, sink: MirrorSink, ex: Exchange, live: Intent, heard: Heard, outgoing: Callable[[Leg], Outgoing]) -> None:
         taken = self._mirrored.takes(ex.assignment.unit, ex.flag, ex.head)
         if taken is None or ex.flag.mirror is None or ex.flag.rollout is None:
             return
@@ -90,21 +98,47 @@ class MirrorDesk:
                     keeps=ex.route.record.bodies > 0.0,
                     redact=ex.route.record.redact,
                 )
-                refused = _offered(self._sink, job)
+                refused = _offered(sink, job)
         if refused is None:
             self._mirrored.took(ex.assignment.unit, ex.flag, ex.head, taken)
         elif taken == "drawn":  # what only a rare template would have brought in would distort the picture of the share
             self._unmirrored.add(ex.flag.rollout, *refused)
 
+    def _warm(self, sink: MirrorSink, ex: Exchange, live: Intent, heard: Heard, outgoing: Callable[[Leg], Outgoing]) -> None:
+        """A copy for the way back: the same way, with nothing to compare it with."""
+        assert ex.trickle is not None, "asked before"
+        of = ex.trickle
+        refused = legs.not_mirrored(ex, heard)
+        if refused is None and self._paused(of.version.provider):
+            refused = "paused", ""
+        if refused is None:
+            job = Job(
+                mirror=Mirror(share=of.share, usd_per_day=of.usd_per_day, stable_price=of.price),
+                route=ex.route.name,
+                live=live,
+                request=b"",
+                heard=replace(heard, body=None),
+                candidate=self._call(ex, legs.warm_leg(ex, self._new_id("le_")), outgoing),
+                keeps=False,
+                redact=ex.route.record.redact,
+            )
+            refused = _offered(sink, job)
+        if refused is not None:
+            self._unmirrored.add(counter(live), *refused)
+
     def _call(self, ex: Exchange, leg: Leg, outgoing: Callable[[Leg], Outgoing]) -> MirrorCall:
         return MirrorCall(intent=exchange.intent(ex, leg, self._clock_us()), outgoing=outgoing(leg))
 
-    def _held_back(self, calls: list[Leg], rollout: str, mirror: Mirror) -> NotMirrored | None:
+    def _paused(self, provider: str) -> bool:
         now_s = self._monotonic()
-        if any(now_s < self._paused_until.get(leg.version.provider, now_s) for leg in calls):
+        return now_s < self._paused_until.get(provider, now_s)
+
+    def _held_back(self, calls: list[Leg], rollout: str, mirror: Mirror) -> NotMirrored | None:
+        if any(self._paused(leg.version.provider) for leg in calls):
             return "paused"
         if mirror.per_second is None:
             return None
+        now_s = self._monotonic()
         known = self._allowances.get(rollout)
         if known is None or known[0] != mirror.per_second:
             known = mirror.per_second, Allowance(mirror.per_second, max(2.0, mirror.per_second), now_s)

@@ -57,7 +57,8 @@ class MirrorSink(Protocol):
 class Mirrors:
     """The process that `command` starts, with `--fd N` behind it. `say` hears when it ended by itself. Use it in one event loop.
 
-    What is lost with a process counts for the rollout of the oldest jobs that it held: which of them it had sent already, nobody knows.
+    What is lost with a process counts for the rollout, or the trickle, of the oldest jobs that it held: which of them it had sent already,
+    nobody knows.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Mirrors:
             return "lost"
         if not child.held:
             child.heard_s = self._monotonic()
-        child.hold(size, job.live.rollout if job.drawn else None)
+        child.hold(size, job.counter if job.drawn else None)
         child.send(_LENGTH.pack(len(encoded)) + encoded)
         return None
 
@@ -108,11 +109,11 @@ class Mirrors:
         self._closed = True
         child = self._child
         if child is not None:
-            for rollout in child.say_goodbye():
-                self._unmirrored.add(rollout, "lost")
+            for counter in child.say_goodbye():
+                self._unmirrored.add(counter, "lost")
             if not await self._ended(child):  # else it has counted what it did not send
-                for rollout in child.held_for():
-                    self._unmirrored.add(rollout, "lost")
+                for counter in child.held_for():
+                    self._unmirrored.add(counter, "lost")
         await asyncio.gather(*self._ends)
         self._unmirrored.flush()
 
@@ -129,8 +130,8 @@ class Mirrors:
             return
         self._child = None
         if not self._closed:  # at the end the process counts itself what it did not send
-            for rollout in child.held_for():
-                self._unmirrored.add(rollout, "lost")
+            for counter in child.held_for():
+                self._unmirrored.add(counter, "lost")
             self._wait_s = min(LATEST_S, max(SOONEST_S, 2 * self._wait_s))
             self._not_before_s = self._monotonic() + self._wait_s
             self._say(f"the process that mirrors has ended; it is started again in {self._wait_s:.0f} s at the earliest")
@@ -164,14 +165,14 @@ class _Child:
         self.process = self._loop.run_in_executor(None, _spawn, [*command, "--fd", str(theirs.fileno())], theirs)
         self._loop.add_reader(ours, self._read)
 
-    def hold(self, size: int, rollout: str | None) -> None:
-        """The process has a job more. `rollout` is None for one that is not counted when it is lost."""
-        self.held.append((size, rollout))
+    def hold(self, size: int, counter: str | None) -> None:
+        """The process has a job more. `counter` is None for one that is not counted when it is lost."""
+        self.held.append((size, counter))
         self.held_bytes += size
 
     def held_for(self) -> list[str]:
-        """The rollouts that the held jobs count for."""
-        return [rollout for _, rollout in self.held if rollout is not None]
+        """What the held jobs count for."""
+        return [counter for _, counter in self.held if counter is not None]
 
     def send(self, frame: bytes) -> None:
         """Writes what the socket takes now, and the rest when it takes more."""
@@ -220,13 +221,13 @@ class _Child:
         self._heard(self, 0)
 
     def say_goodbye(self) -> list[str]:
-        """Tells the process that no more will come. Returns the rollouts for which it was not sent all of a job."""
+        """Tells the process that no more will come. Returns what those count for of which it was not sent all."""
         unsent = [self.held.pop() for _ in range(min(len(self._unsent), len(self.held)))]
         self._loop.remove_writer(self._socket)
         self._unsent.clear()
         with suppress(OSError):  # it is gone already
             self._socket.shutdown(socket.SHUT_WR)
-        return [rollout for _, rollout in unsent if rollout is not None]
+        return [counter for _, counter in unsent if counter is not None]
 
     def kill(self) -> None:
         """Ends the process now."""

@@ -16,6 +16,7 @@ from detent.manifest.defaults import BUILTIN_PLANS, DEFAULT_GUARDS
 from detent.manifest.fallback_rules import FALLBACK_RULES
 from detent.manifest.findings import Finding, dotted, escaped, report, secrets, shown
 from detent.manifest.guard_rules import GUARD_RULES
+from detent.manifest.journal_rules import JOURNAL_RULES
 from detent.manifest.json_schema import schema
 from detent.manifest.lease_rules import LEASE_RULES
 from detent.manifest.lines import Duplicate, Lines, scan
@@ -41,7 +42,17 @@ def read(text: str, *, file: str = "detent.toml") -> Manifest:
     data, lines, faults = _parse(text)
     if not faults:
         manifest, faults = build(data)
-        for rule in (*RULES, *CHECK_RULES, *PLAN_RULES, *SHADOW_RULES, *GUARD_RULES, *FALLBACK_RULES, *LEASE_RULES, *NOTIFY_RULES):
+        for rule in (
+            *RULES,
+            *CHECK_RULES,
+            *PLAN_RULES,
+            *SHADOW_RULES,
+            *GUARD_RULES,
+            *FALLBACK_RULES,
+            *LEASE_RULES,
+            *JOURNAL_RULES,
+            *NOTIFY_RULES,
+        ):
             faults.extend(rule(data))
         if manifest is not None and not faults and not findings:
             return _filled(manifest)

@@ -23,6 +23,7 @@ from detent.terms import (
     Server,
     ShadowStage,
     SoakStage,
+    Warm,
 )
 
 
@@ -92,6 +93,7 @@ KEYS: Mapping[type[FileTable], Keys] = {
             "unsafe_short_windows": "needed for windows under 48 h, or a shadow under a week; shown on every decision",
             "lease": "how long a gateway that cannot reach the store goes on splitting: `5s` to `1h`",
             "runs": "a rollback moves an agent's run on the candidate at its next request (`cut`), or lets it finish (`drain`)",
+            "warm": "a trickle of copies to the way back outside a rollout; without it nothing is copied there",
             "freeze": "UTC days, both in it, `2026-12-20/2027-01-04`: nothing opens further, widens, advances or is drilled; harm acts",
         },
     ),
@@ -119,7 +121,7 @@ KEYS: Mapping[type[FileTable], Keys] = {
         keys={
             "share": "the share of units whose requests are copied",
             "at_least": "how long it lasts at least",
-            "at_most": "when it ends as not proved",
+            "at_most": "when it ends as not proved, counted in time that a controller watches",
             "pairs": "how many pairs it needs at least",
             "second": "of the copies, the share that stable answers again: how often it disagrees with itself is the noise floor",
             "coverage": "the share of tomorrow's traffic whose input class must have been compared",
@@ -136,7 +138,7 @@ KEYS: Mapping[type[FileTable], Keys] = {
         says="Of a plan: a small sticky share of live traffic.",
         keys={
             "steps": "the ramp",
-            "at_most": "when it ends as not proved",
+            "at_most": "when it ends as not proved, counted in time that a controller watches",
             "control": "keeps a slice of stable as large as the candidate's, with a cache of its own, for what depends on the cache",
         },
     ),
@@ -165,6 +167,14 @@ KEYS: Mapping[type[FileTable], Keys] = {
             "share": "the share of units that goes to the way back",
             "lasts": "for how long at most",
             "at": "when one may begin: the five fields of cron, UTC",
+        },
+    ),
+    Warm: Keys(
+        header="warm",
+        says="Of a plan: copies of live requests that keep the way back warm while no rollout is open. Nobody sees their answers.",
+        keys={
+            "share": "the share of units whose requests are copied to the way back",
+            "usd_per_day": "what copies of one route may cost on a UTC day, of all gateways together",
         },
     ),
     Guard: Keys(
@@ -222,6 +232,7 @@ KEYS: Mapping[type[FileTable], Keys] = {
             "clients_env": "the variable that holds the clients' keys, with commas between them",
             "unknown": "a model name that is no route is passed on with the client's own key (`pass`), or answered 404 (`refuse`)",
             "approves_alone": "who may approve what they proposed themselves: a team of one",
+            "journal": "how long legs, bodies and feedback are kept, in whole UTC days, from `1d`; for ever if not given",
         },
     ),
     Notify: Keys(

@@ -80,6 +80,8 @@ RANGES: tuple[Range, ...] = (
     Range(("plans", "*", "canary", "steps", "*", "share"), _SHARE, _proper_share),
     Range(("plans", "*", "canary", "steps", "*", "units"), _COUNT, _count),
     Range(("plans", "*", "soak", "holdback"), "above 0 and below 1", lambda x: 0 < x < 1),
+    Range(("plans", "*", "warm", "share"), "above 0 and at most 1, a share of the units", lambda x: 0 < x <= 1),
+    Range(("plans", "*", "warm", "usd_per_day"), "above 0 and at most 1000000", lambda x: 0 < x <= 1e6),
     Range(("plans", "*", "guards", "*", "margin_ratio"), "above 1 and at most 100: 1.5 allows half as much again", lambda x: 1 < x <= 100),
     Range(("plans", "*", "guards", "*", "margin_abs"), _SHARE, _proper_share),
     Range(("plans", "*", "guards", "*", "tolerance_ratio"), "from 1 to 10: 1.05 lets a value be 5 % worse", lambda x: 1 <= x <= 10),

@@ -31,6 +31,7 @@ from detent.terms import (
     Server,
     ShadowStage,
     SoakStage,
+    Warm,
 )
 
 NAMED: tuple[str, ...] = ("providers", "routes", "plans", "checks", "metrics", "prices")
@@ -53,6 +54,7 @@ _TABLES: tuple[tuple[Path, type[FileTable]], ...] = (
     (("plans", "*", "canary", "steps", "*"), CanaryStep),
     (("plans", "*", "soak"), SoakStage),
     (("plans", "*", "drill"), Drill),
+    (("plans", "*", "warm"), Warm),
     (("plans", "*", "guards", "*"), Guard),
     (("checks", "*"), CheckRow),
     (("metrics", "*"), DeclaredMetric),

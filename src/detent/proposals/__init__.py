@@ -17,7 +17,7 @@ from detent.manifest.findings import escaped
 from detent.proposals.lines import as_markdown, as_text, share, stages
 from detent.proposals.proposal import Kind, Proposal
 from detent.proposals.seeing import Sight, seeing, sight_of
-from detent.terms import Flag, Manifest, Phase, Plan, Price, RecordPolicy, Rollout, Route, Version
+from detent.terms import Flag, Manifest, Phase, Plan, Price, RecordPolicy, Rollout, Route, Version, Warm
 
 __all__ = [
     "AGAIN",
@@ -47,6 +47,7 @@ class _Case:
     current: Rollout | None
     past: tuple[Rollout, ...]
     before: Route | None
+    plan_before: Plan | None
     prices: Mapping[str, Price]
     supersede: bool
     retry: bool
@@ -79,6 +80,7 @@ def proposals(
             current=open_rollouts.get(name),
             past=tuple(r for r in ended if r.route == name),
             before=applied.routes.get(name) if applied is not None else None,
+            plan_before=_plan_of(applied, name) if applied is not None else None,
             prices=manifest.prices,
             supersede=supersede,
             retry=retry,
@@ -88,10 +90,26 @@ def proposals(
         if case.flag is not None or route.candidate is not None:
             found.append(_pin(case))
     found += _moved_servers(manifest, applied, open_rollouts)
+    found += _unpriced_copies(manifest)
     ending = {p.ends for p in found}
     found += _blinded(manifest, [r for r in open_rollouts.values() if r.id not in ending])
     gone = [name for name in flags if name not in manifest.routes]
     return (*found, *(_remove(name, open_rollouts.get(name), manifest) for name in gone))
+
+
+def _plan_of(manifest: Manifest, route: str) -> Plan | None:
+    return manifest.plans[manifest.routes[route].plan] if route in manifest.routes else None
+
+
+def _unpriced_copies(manifest: Manifest) -> Iterator[Proposal]:
+    """A trickle of copies to a way back whose price nobody knows: nobody could hold it to its budget."""
+    for name, route in manifest.routes.items():
+        wanted, back = manifest.plans[route.plan].warm, route.way_back
+        if wanted is None or back is None or price(back, manifest.prices) is not None:
+            continue
+        sentence = f"copies to its way back may cost {wanted.usd_per_day:g} USD a day, and what that version costs is not known: `{back}`"
+        hint = f'write [prices."{back}"] with input and output, or take `warm` out of plan {route.plan}'
+        yield Proposal(route=name, kind="refuse", sentence=sentence, hint=hint)
 
 
 def _moved_servers(manifest: Manifest, applied: Manifest | None, open_rollouts: Mapping[str, Rollout]) -> Iterator[Proposal]:
@@ -148,7 +166,7 @@ def _pin(case: _Case) -> Proposal:
             f"`next` was taken out while rollout {current.id} to {current.candidate} is in {_where(current)}: nothing moves by that",
             hint=f"end it with `detent abort {current.id}`, or put `next` back",
         )
-    changes = _changes(route, case.before)
+    changes = (*_changes(route, case.before), *_other_copies(case))
     return case.says("change", f"stays on {route.stable}; settings change", details=changes) if changes else _unchanged(case)
 
 
@@ -247,6 +265,16 @@ def _changes(route: Route, before: Route | None) -> tuple[str, ...]:
     return tuple(
         f"{n}: {_shown(getattr(before, n))} -> {_shown(getattr(route, n))}" for n in names if getattr(before, n) != getattr(route, n)
     )
+
+
+def _other_copies(case: _Case) -> tuple[str, ...]:
+    """What is copied to the way back, where the plan says otherwise than the one in force."""
+    was, now = case.plan_before, case.plan
+    return () if was is None or was.warm == now.warm else (f"warm: {_trickle(was.warm)} -> {_trickle(now.warm)}",)
+
+
+def _trickle(warm: Warm | None) -> str:
+    return "none" if warm is None else f"{share(warm.share)} of units, {warm.usd_per_day:g} USD a day at most"
 
 
 def _shown(value: object) -> str:

@@ -1,1 +1,4 @@
-"""The process that mirrors requests to a candidate, apart from the gateway that draws them (job.py is what passes between the two)."""
+"""The process that mirrors requests, to a candidate or a way back, apart from the gateway that draws them.
+
+job.py is what passes between the two.
+"""

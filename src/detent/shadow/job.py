@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from detent import trickle
 from detent.reading import Heard
-from detent.terms import Intent, Mirror
+from detent.terms import WARM, Intent, Mirror
 from detent.upstream import Outgoing
 
 
@@ -25,6 +26,8 @@ class Job:
     `request` is the client's body and `heard` the live answer as it came. `drawn` is False where a rare stratum brought it in. With `keeps`
     bodies are stored, redacted by the policy `redact`; without, the answers are compared in memory, and only their scores and the kind of
     request are written (see Scoring).
+
+    Outside a rollout the one call is to the way back, in the candidate's place, and `keeps` is False: nothing is compared, no text kept.
     """
 
     mirror: Mirror
@@ -37,3 +40,18 @@ class Job:
     drawn: bool = True
     keeps: bool = True
     redact: Literal["all", "secrets", "none"] = "all"
+
+    @property
+    def warms(self) -> bool:
+        """Whether it keeps a way back warm, and is no part of a shadow."""
+        return self.candidate.intent.why == WARM
+
+    @property
+    def payer(self) -> str:
+        """Whose budget its calls are taken from."""
+        return trickle.payer(self.live)
+
+    @property
+    def counter(self) -> str:
+        """Under which name it is counted if it is not sent."""
+        return trickle.counter(self.live)

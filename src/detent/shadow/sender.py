@@ -4,7 +4,7 @@
         -> intents -> calls at once, at most 16 of all jobs -> read and redacted in a thread -> records, in one go
 
 The records of an exchange are written when all its calls have ended: the live bodies first, then the results; or, where no bodies are
-stored, its scores and then the results.
+stored, its scores and then the results. Of a copy to the way back there are results and nothing else.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Sender:
         if limit.usd is not None and any(records.price_of(job, call) is None for call in calls):
             return self._leave_out(job, "budget")
         worst = [records.worst_of(job, call) for call in calls]
-        hold = await self._budget.take(job.live.rollout or "", limit, sum(worst, Cost()))
+        hold = await self._budget.take(job.payer, limit, sum(worst, Cost()))
         if hold is None:
             return self._leave_out(job, "budget")
         sent: list[MirrorCall] = []
@@ -123,8 +123,8 @@ class Sender:
         return None
 
     def _leave_out(self, job: Job, reason: NotMirrored) -> None:
-        if job.drawn and job.live.rollout is not None:
-            self._left_out.add(job.live.rollout, reason)
+        if job.drawn:
+            self._left_out.add(job.counter, reason)
 
     # ── a call ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -185,6 +185,8 @@ class Sender:
 
     def _entries(self, job: Job, legs: list[Read]) -> list[Entry]:
         mirrored, of_arm = [leg for _, leg in legs], dict(legs)
+        if job.warms:
+            return [leg.result for leg in mirrored]
         try:
             live = records.read_live(job)
             if job.keeps:

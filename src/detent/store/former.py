@@ -1,4 +1,7 @@
-"""Versions that a route was pinned to and is no longer: kept until somebody retires them."""
+"""Versions that a route was pinned to and is no longer: kept until somebody retires them.
+
+Which one is a route's way back is for gateways to know as well, who may copy requests to it: each change raises the revision.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from detent.store.audit import audited
 from detent.store.database import Database, upsert
 from detent.store.rows import rows_in
 from detent.store.schema import former_versions, rollouts
-from detent.store.state_rows import ROLLOUTS, rollout_of
+from detent.store.state_rows import ROLLOUTS, next_revision, rollout_of, take_revision
 from detent.terms import FormerVersion, Rollout, Version, micros, utc
 
 
@@ -35,8 +38,10 @@ class Former:
             if c.scalar(there) is not None:
                 return False
         with self._db.write() as c:
+            take_revision(c)
             if c.scalar(there) is not None:
                 return False
+            next_revision(c)
             row = {"route": rollout.route, "version": str(rollout.stable), "since_us": since, "rollout": rollout.id}
             upsert(c, former_versions, [{**row, "retired_us": None, "retired_by": None, "why": None}])
             return True
@@ -62,6 +67,7 @@ class Former:
     def retire(self, route: str, version: Version, *, by: str, why: str, at: datetime) -> None:
         """Let go of a former version. Raises InvalidInput for one that the route has not kept."""
         with self._db.write() as c:
+            next_revision(c)
             kept = update(former_versions).where(*_of(route, version), former_versions.c.retired_us.is_(None))
             if c.execute(kept.values(retired_us=micros(at), retired_by=by, why=why)).rowcount != 1:
                 raise InvalidInput(f"not a version that route `{route}` keeps: `{version}`", hint="see them with `detent status`")

@@ -1,4 +1,5 @@
-"""The ledger of shadows: what they have spent of each day's budget, what is held of it, and what was not mirrored.
+"""The ledger of shadows: what they have spent of each day's budget, what is held of it, and what was not mirrored. Trickles of copies to
+ways back, which have no rollout, stand in it under names of their own (`trickle.account`).
 
 Whoever spends is a *holder*: it reserves before it calls, and settles when it knows what calls have cost. A holder that is killed leaves
 what it held behind: it counts as taken for the rest of its day, since nobody knows what of it was spent.
@@ -58,6 +59,15 @@ class Ledger:
             Spent(day_us=day_us, purse=_PURSES[purse], usd=usd, tokens=int(tokens), held_usd=held_usd, held_tokens=int(held_tokens))
             for day_us, purse, usd, tokens, held_usd, held_tokens in found
         ]
+
+    def spent_on(self, payer: str, day_us: int, purse: Purse) -> Spent:
+        """What is spent and held of one budget on one UTC day, which begins at `day_us`."""
+        t = shadow_ledger
+        sums = (func.sum(t.c.usd), func.sum(t.c.tokens), func.sum(t.c.held_usd), func.sum(t.c.held_tokens))
+        query = select(*sums).where(t.c.rollout == payer, t.c.day_us == day_us, t.c.purse == purse)
+        with self._db.read() as c:
+            usd, tokens, held_usd, held_tokens = (n or 0 for n in c.execute(query).one())
+        return Spent(day_us=day_us, purse=purse, usd=float(usd), tokens=int(tokens), held_usd=float(held_usd), held_tokens=int(held_tokens))
 
     def not_mirrored(self, rollout: str) -> dict[tuple[str, str], int]:
         """How many requests were drawn for a shadow and not sent, by reason and what more is known of it."""

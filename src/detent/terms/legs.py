@@ -66,6 +66,9 @@ class Leg:
 OUTAGE = "outage"
 """Why a route's declared fallback answers."""
 
+WARM = "warm"
+"""Why a request is copied to the way back outside a rollout."""
+
 CIRCUIT_OPEN = "circuit_open"
 """Why stable serves all units of a route, whatever their draw, and none of them counts."""
 
@@ -75,11 +78,12 @@ LEG_REASONS = {
     "fallback_failed": "the declared fallback failed while stable's breaker was open, and stable was tried after all",
     OUTAGE: "stable's breaker was open, and the route's declared fallback answered",
     CIRCUIT_OPEN: "the candidate's breaker was open, and stable served every unit, of either arm; none counts",
-    "lapsed": "the gateway did not reach the store for longer than the lease, and served stable",
+    "lapsed": "the store was not reached for longer than the lease, or was put back to an older state: stable served",
     "drill": "a drill moved the unit to the way back",
     "draining": "a run that was under way on the candidate as it was rolled back, and finished there",
     "cut": "a run that came from another version, whose bound parts were left out of its history",
     "rare": "a copy of a request whose prompt template the shadow had seen little of",
+    WARM: "a copy of a request to the way back, which it keeps warm outside a rollout",
 }
 """What `why` of a leg says, by its slug; after a colon more may follow: what failed."""
 

@@ -11,6 +11,7 @@ from detent.terms.baseline import Judged
 
 NotMirrored = Literal[
     "effects",
+    "bound",
     "no_shadow",
     "too_large",
     "processor",
@@ -21,12 +22,13 @@ NotMirrored = Literal[
     "paused",
     "lost",
 ]
-"""Why a request that the shadow drew was not sent to the candidate.
+"""Why a request that was drawn was not sent: the shadow's to the candidate, or a trickle's to the way back.
 
     effects      it does more than ask: a server-side tool, a stored conversation, a file, a container
+    bound        its history is bound to the version that wrote it, in the middle of a turn: nothing could be left out for another one
     no_shadow    the client forbade it (x-detent-no-shadow, x-detent-no-record)
     too_large    its body is larger than is kept
-    processor    the route's `processors` do not name the candidate's provider
+    processor    the route's `processors` do not name the provider it would go to
     no_key       the variable that the provider's `shadow_key_env` names is not set: the live key is never taken in its place
     pressure     too much was waiting already
     budget       it might have cost more than is left of the day's budget
@@ -38,7 +40,10 @@ NotMirrored = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmirrored:
-    """A spool entry: so many requests were drawn for a rollout's shadow and not sent. `why` says more of the reason, like which tool."""
+    """A spool entry: so many requests were drawn for a rollout's shadow and not sent. `why` says more of the reason, like which tool.
+
+    Of a trickle, which has no rollout, `rollout` is the route and the day (`trickle.counted_under`).
+    """
 
     rollout: str
     at_us: int

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from detent.terms.legs import Outcome
 from detent.terms.pinfile import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """One small request to a version that traffic may have to go back to. `limits` are what its provider said of the quota, by kind
-    (`requests`, `tokens`, `input_tokens`, `output_tokens`), per minute; empty where it says nothing. `ends_at` is when the provider shuts
+    (`requests`, `tokens`, `input_tokens`, `output_tokens`), per minute, or per day where the kind says so (`requests_per_day`); empty where
+    it says nothing. `ends_at` is when the provider shuts
     the version down, where its list of models says so.
 
     `unasked` says why nobody could ask: such a probe is neither good nor bad. `every_s` is how long it is until the next one, `used` the
@@ -33,12 +35,23 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmCopy:
+    """How a way back has answered a copy of a request that the pinned version had answered in full, when, and of which unit."""
+
+    at: datetime
+    unit: str
+    outcome: Outcome
+    status: int | None = None
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
     """Whether traffic could go back to a version now, and since when it is known. `broken` says why it could not, `unknown` why nobody can
     tell; both empty: proven.
 
     `headroom` is the share of the quota that the route's present load would leave, by kind; below zero it would not fit. `ends_at` is when
-    its provider shuts it down, where that is announced. `by` says what proves it: probes, or real traffic.
+    its provider shuts it down, where that is announced. `by` says what proves it: probes, or real traffic, which copies of it are too.
     """
 
     route: str
