@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,27 +47,56 @@ def webhook() -> Iterator[Webhook]:
 
 @dataclass
 class MailServer:
-    """A mail server that speaks as much SMTP as a client needs; `refuses` are recipients that it takes nothing for."""
+    """A mail server that speaks as much SMTP as a client needs; `refuses` are recipients that it takes nothing for. `encrypted` says of
+    each mail whether it came over TLS, `logins` who said which password, and whether over TLS.
+    """
 
     port: int
     mails: list[Message] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
+    encrypted: list[bool] = field(default_factory=list)
+    logins: list[tuple[str, str, bool]] = field(default_factory=list)
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
+def mail_server(*, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
+    """With `starttls` it offers to go over to TLS, with `tls` it speaks nothing else; either asks who sends."""
+
     class Handler(socketserver.StreamRequestHandler):
+        encrypted = False
+
+        def setup(self) -> None:
+            super().setup()
+            if tls is not None:
+                self.encrypt(tls)
+
+        def encrypt(self, context: ssl.SSLContext) -> None:
+            self.connection = context.wrap_socket(self.request, server_side=True)
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+            self.encrypted = True
+
         def say(self, line: str) -> None:
             self.wfile.write(f"{line}\r\n".encode())
 
         def handle(self) -> None:
             self.say("220 here")
-            for raw in self.rfile:
+            while raw := self.rfile.readline():
                 verb, _, rest = raw.decode().strip().partition(" ")
                 match verb.upper():
+                    case "EHLO" if starttls is not None and not self.encrypted:
+                        self.say("250-here\r\n250 STARTTLS")
+                    case "EHLO" if self.encrypted:
+                        self.say("250-here\r\n250 AUTH PLAIN")
                     case "EHLO" | "HELO":
                         self.say("250 here")
+                    case "STARTTLS" if starttls is not None:
+                        self.say("220 go on")
+                        self.encrypt(starttls)
+                    case "AUTH":
+                        _, user, password = base64.b64decode(rest.partition(" ")[2]).decode().split("\0")
+                        there.logins.append((user, password, self.encrypted))
+                        self.say("235 known")
                     case "RCPT":
                         to = rest.partition("<")[2].partition(">")[0]
                         there.recipients.append(to)
@@ -76,6 +107,7 @@ def mail_server() -> Iterator[MailServer]:
                         while (line := self.rfile.readline().decode()) != ".\r\n":
                             lines.append(line)
                         there.mails.append(message_from_string("".join(lines)))
+                        there.encrypted.append(self.encrypted)
                         self.say("250 taken")
                     case "QUIT":
                         self.say("221 bye")

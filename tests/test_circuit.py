@@ -20,6 +20,7 @@ from detent.circuit import (
     Hard,
     News,
     refused,
+    told,
     unanswered,
 )
 from detent.terms import Outcome, Version
@@ -107,7 +108,7 @@ def test_five_hard_failures_in_a_row_open_it_and_four_do_not() -> None:
     assert [line.fails() for _ in range(IN_A_ROW - 1)] == [None] * 4
     assert line.answers() is None
     assert [line.fails() for _ in range(IN_A_ROW)] == [None] * 4 + ["tripped"]
-    assert line.circuit.told == "open since 2026-11-23T12:00:00Z: 5 hard failures in a row, the last http_503"
+    assert told(line.circuit.since_us, line.circuit.why) == "open since 2026-11-23T12:00:00Z: 5 hard failures in a row, the last http_503"
 
 
 def test_half_of_the_last_twenty_units_within_half_a_minute_open_it() -> None:

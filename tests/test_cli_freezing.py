@@ -188,3 +188,14 @@ def test_incidents_of_a_route_that_is_none_are_refused_with_the_routes_there_are
     code, _, err = desk.says("case", "list", "nosuch")
     assert code == 2
     assert "`summarizer`" in err
+
+
+def test_a_rollout_that_waits_for_a_first_baseline_gets_one(desk: Desk) -> None:
+    store = desk.store()
+    begun = replace(rollout(phase=Phase.BASELINE), route="summarizer")
+    store.state.open_rollout(begun, Flag(route="summarizer", revision=0, stable=OLD), by="test", at=T0)
+    store.close()
+    file = recorded("log.jsonl", asks("first"))
+    code, out, err = desk.says("baseline", "freeze", "summarizer", "--from", file)
+    assert code == 0, err
+    assert "1 prompts frozen" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -663,3 +664,15 @@ def test_every_decision_of_a_plan_with_short_windows_says_so() -> None:
     plan = replace(PLAN, unsafe_short_windows=True)
     assert decide(in_canary(plan=plan), FINE, START).unsafe_short_windows
     assert not decide(in_canary(), FINE, START).unsafe_short_windows
+
+
+def test_the_limit_of_a_canary_and_of_a_shadow_counts_time_served_and_no_clock() -> None:
+    """A controller's host whose clock jumps a day ahead, or a server that was off, ends nothing; served in full, it does."""
+    day = 86_400.0
+    canary = replace(in_canary(hours=0), watched_s=PLAN.canary.at_most - day, canary_watched_s=0.0)
+    shadow = replace(in_canary(hours=0), phase=Phase.SHADOW, watched_s=PLAN.shadow.at_most - day, entered_watched_s=0.0, canary_at=None)
+    for rollout in (canary, shadow):
+        later = START + timedelta(days=99)
+        assert decide(rollout, seen(), later).reason != "LimitReached"
+        assert rollout.watched_s is not None
+        assert decide(replace(rollout, watched_s=rollout.watched_s + day), seen(), START).reason == "LimitReached"

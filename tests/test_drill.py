@@ -292,6 +292,49 @@ def test_a_way_back_that_hangs_returns_the_traffic_and_fails_it(world: Drilled) 
     assert world.drive(report.id).verdict == "failed"
 
 
+def test_a_drill_of_seconds_over_a_way_back_that_hangs_has_failed(world: Drilled) -> None:
+    """Its time is over before a request can have hung for ten seconds: they are waited for, and nobody else asks meanwhile."""
+    report = world.begin(lasts_s=5.0)
+    world.heard()
+    world.open(2)
+    world.later(6)
+    world.heard()
+    returned = world.drive(report.id)
+    assert returned.returned
+    assert returned.why == ""
+    world.later(20)
+    world.heard()
+    assert world.drive(report.id).ended_at is None, "nobody can say yet whether they hang"
+    world.later(25)
+    world.heard()
+    ended = world.drive(report.id)
+    assert (ended.verdict, ended.why) == ("failed", "none of its 2 answers was good, 2 of all hung")
+
+
+def test_a_drill_of_seconds_whose_answers_come_late_has_passed(world: Drilled) -> None:
+    report = world.begin(lasts_s=5.0)
+    world.heard()
+    world.open(1)
+    world.later(6)
+    world.heard()
+    assert world.drive(report.id).returned
+    world.later(4)
+    world.heard()
+    world.answers(2)
+    world.later(1)
+    world.heard()
+    ended = world.drive(report.id)
+    assert (ended.verdict, ended.why) == ("passed", "2 good answers of 3")
+
+
+def test_requests_that_nobody_ever_hears_of_are_waited_for_a_minute_and_no_longer() -> None:
+    """As where the journal stands still: then nothing is known of the way back."""
+    report = with_step(replace(under_way(), returned=9), "return_written", T0 + timedelta(seconds=60))
+    waiting = Seen(answers=Answers(waiting=3))
+    assert ending(report, waiting, T0 + timedelta(seconds=119)) is None
+    assert (ending(report, waiting, T0 + timedelta(seconds=121)) or ("",))[0] == "inconclusive"
+
+
 def test_no_drill_begins_over_a_way_back_whose_last_probe_failed(world: Drilled) -> None:
     world.probed(ok=False, detail="HTTP 404")
     with pytest.raises(Refused, match="failed: HTTP 404"):

@@ -82,6 +82,7 @@ def place(mock: Mock) -> Iterator[Place]:
         yield Place(served, mock, clock, said)
 
 
+@pytest.mark.fault("the candidate's provider is out", "stable answers in its place, after five failures without asking it first")
 def test_after_five_hard_failures_stable_answers_without_the_candidate_being_asked(place: Place) -> None:
     place.mock.answer = candidate_is(DOWN)
     assert {place.ask(0.999, session=f"s-{n}") for n in range(IN_A_ROW + 7)} == {200}, "nobody hears of it"
@@ -348,6 +349,7 @@ def test_callers_who_leave_at_once_open_nothing(place: Place) -> None:
     assert place.circuits() == []
 
 
+@pytest.mark.fault("stable's provider is out: in a canary", "nobody is randomised until it answers")
 def test_with_stable_out_nobody_is_randomised_until_it_answers(place: Place) -> None:
     place.mock.answer = lambda seen: DOWN if seen.json["model"] == STABLE else OK
     for number in range(IN_A_ROW):

@@ -204,3 +204,46 @@ def test_a_lease_is_a_minute_if_the_plan_says_nothing_else() -> None:
 def test_a_lease_that_lapses_at_every_hiccup_or_never_is_refused(lease: str) -> None:
     with pytest.raises(InvalidInput, match=f"lease out of range: `{lease}`"):
         read(with_lease(lease))
+
+
+# ── a store that was put back ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def keyed(*those: Flag, revision: int = 9, doubted: int = 0, key: str = "of this installation") -> FlagSet:
+    return replace(flags(*those), revision=revision, doubted=doubted, identity_key=key)
+
+
+def test_what_is_in_doubt_is_served_as_if_its_lease_had_lapsed_until_it_is_written_anew() -> None:
+    told = heard_of(Told(flags=flags(), reached_s=100.0), keyed(SPLIT, doubted=7), 100.0)
+    assert chat(told, 100.0).lapsed
+    assert chat(told, 100.0).split == 0.0
+    assert leasing.doubted(told.flags) == {"chat"}
+    assert leasing.leases(told, 100.0) == {"chat": 0.0}
+    anew = heard_of(told, keyed(replace(SPLIT, revision=8), doubted=7), 100.0)
+    assert not chat(anew, 100.0).lapsed
+    assert leasing.leases(anew, 130.0) == {"chat": 30.0}
+    still = replace(SPLIT, split=0.0, candidate=None)
+    assert leasing.doubted(keyed(still, doubted=7)) == frozenset(), "nothing of it is split"
+
+
+@pytest.mark.parametrize(
+    ("found", "older"),
+    [
+        (keyed(SPLIT, revision=9), False),
+        (keyed(SPLIT, revision=10), False),
+        (keyed(SPLIT, revision=8), True),
+        (keyed(SPLIT, revision=8, key="of another"), False),
+        (keyed(replace(SPLIT, revision=6), revision=20), True),  # the store went on; what this route says is from before
+        (keyed(replace(SPLIT, revision=6), revision=1009, doubted=1009), False),  # and that is known
+        (keyed(revision=20), False),  # a route that is none any more
+    ],
+)
+def test_whether_a_store_says_what_was_true_before(found: FlagSet, older: bool) -> None:
+    assert leasing.older(found, keyed(SPLIT)) is older
+
+
+def test_what_was_obeyed_is_remembered_beyond_the_revision_of_a_store_that_could_not_be_told() -> None:
+    unheard = keyed(SPLIT, revision=5, doubted=9)
+    assert leasing.served(unheard) == 9
+    assert leasing.older(keyed(SPLIT, revision=8), unheard)
+    assert not leasing.older(keyed(SPLIT, revision=5), flags()), "a pin file alone has obeyed nothing"

@@ -17,7 +17,8 @@ import pytest
 from detent import cli, local_orders
 from detent.controller import act
 from detent.errors import CouldNotRun
-from detent.flags import FlagFeed, recall, static
+from detent.flags import FlagFeed, static
+from detent.flags_on_disk import recall
 from detent.leasing import Told
 from detent.local_orders import UNREAD, Orders, give, live_gateways, obeyed_since, withdraw
 from detent.manifest import read
@@ -157,7 +158,7 @@ def test_an_order_never_hits_the_rollout_that_came_after_the_one_it_is_about(pla
     assert said == f"rollout {CANARY} had ended before as aborted"
     assert place.store.state.rollout("ro_new").phase is Phase.CANARY
     assert place.store.state.flags()["chat"].split == 0.5
-    assert carry_out(place.store, replace(ORDER, id="lo_2", rollout="ro_nowhere"), gateway="two", now=now()).startswith(
+    assert str(carry_out(place.store, replace(ORDER, id="lo_2", rollout="ro_nowhere"), gateway="two", now=now())).startswith(
         "this store knows no"
     )
 
@@ -315,6 +316,30 @@ def test_an_order_made_from_old_flags_ends_the_rollout_that_is_really_served(
     assert any(f"rollout {CANARY} is rolled back in the store" in line for line in said)
 
 
+def test_an_order_that_another_gateway_of_the_host_carries_out_is_none_that_is_stuck(
+    place: Installation, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detent import flags
+
+    monkeypatch.setattr(flags, "STANDS_S", 0.0)
+    link, said = Cut(place.store), list[str]()
+    link.cut = False
+    one = feed(link, home, said)
+    give(home, ORDER)
+    one.obeyed.look()
+    with place.store.state.alone(f"order {ORDER.id}") as held:
+        assert held
+        for _ in range(2):  # what is told goes with the heartbeat after it
+            one._obey(place.store)
+    (gateway,) = place.store.state.gateways()
+    assert gateway.condition.orders == ()
+    assert not [line for line in said if "cannot be carried out" in line]
+    assert len(local_orders.standing_orders(home)) == 1, "it stands until that one has done it"
+    one._obey(place.store)
+    assert local_orders.standing_orders(home) == ()
+    assert place.store.state.rollout(CANARY).phase is Phase.ROLLED_BACK
+
+
 def test_a_gateway_that_begins_under_an_order_takes_its_word_for_the_rollout(
     place: Installation, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,6 +416,10 @@ def test_an_order_that_cannot_be_read_does_not_vanish_without_a_line_in_the_log(
 # ── the command ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.fault(
+    "the store's files are gone: no server is alive, and the candidate must go",
+    "`rollback --local` puts the gateways on stable, over a restart too; it is carried out and in the audit log when the store is back",
+)
 def test_on_a_gateways_host_with_nothing_else_alive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Real processes; the store's files are gone, and there is no server."""
     with Door().on_a_socket() as door, standing(tmp_path, door.url) as place:

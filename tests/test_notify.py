@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from detent import manifest, notify
 from detent.alerting import alert
 from detent.errors import CouldNotRun, InvalidInput
 from detent.notify import CHANNELS, Channel, Notifier, mail, post
+from detent.serve.loops import Repeating
 from detent.store import Store, open_store
 from detent.terms import Alert, Notify
 from receivers import mail_server, webhook
@@ -108,7 +111,9 @@ def test_a_receiver_that_fails_is_asked_again_later_and_nothing_is_lost(store: S
         telling = notifier(store, WEBHOOK, clock, HOOK=there.url)
         with pytest.raises(CouldNotRun, match=r"the webhook at `127\.0\.0\.1` answered HTTP 500"):
             telling.step()
-        assert telling.step() == 0, "it is not its turn again yet"
+        with pytest.raises(CouldNotRun, match=r"answered HTTP 500"):
+            telling.step()
+        assert len(there.posted) == 1, "it is not its turn again yet, and no news"
         there.status = 204
         clock.now += 6 * S
         assert telling.step() == 1
@@ -259,6 +264,105 @@ def test_a_server_that_is_killed_between_sending_and_marking_is_followed_by_anot
         clock.now = T0 + 121 * S
         assert telling.step() == 1
     assert [json.loads(body)["id"] for _, body in there.posted] == [made.id, made.id]
+
+
+# ── over TLS ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that vouches for itself, and a server that shows it."""
+    from stores import cannot_have
+
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        cannot_have("no `openssl` to make a certificate with")
+    place = tmp_path_factory.mktemp("tls")
+    key, made = place / "key.pem", place / "certificate.pem"
+    subject = ("-subj", "/CN=mail", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
+    words = (openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(made), *subject)
+    subprocess.run(words, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    return made, context
+
+
+@pytest.mark.parametrize("way", ["starttls", "smtps"])
+def test_mail_goes_over_tls_with_the_password_inside(
+    way: str, certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, context = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    with mail_server(**{"starttls" if way == "starttls" else "tls": context}) as there:
+        scheme, end = ("smtp", "?starttls=1") if way == "starttls" else ("smtps", "")
+        environ = {"SMTP": f"{scheme}://robot:p%40ss@127.0.0.1:{there.port}{end}"}
+        mail(alert("Test", "chat", "ann@example.com", "hello", T0), BOTH, environ)
+    assert there.logins == [("robot", "p@ss", True)]
+    assert (there.recipients, there.encrypted) == (["ann@example.com"], [True])
+    assert there.mails[0]["Subject"] == "[detent] Test: hello"
+
+
+@pytest.mark.parametrize("way", ["starttls", "smtps"])
+def test_a_mail_server_whose_certificate_nobody_vouches_for_gets_neither_mail_nor_password(
+    way: str, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    with mail_server(**{"starttls" if way == "starttls" else "tls": certificate[1]}) as there:
+        scheme, end = ("smtp", "?starttls=1") if way == "starttls" else ("smtps", "")
+        environ = {"SMTP": f"{scheme}://robot:p%40ss@127.0.0.1:{there.port}{end}"}
+        with pytest.raises(CouldNotRun, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            mail(alert("Test", "chat", "ann@example.com", "hello", T0), BOTH, environ)
+    assert (there.logins, there.mails) == ([], [])
+    assert "p%40ss" not in str(caught.value)
+
+
+def test_a_server_that_offers_no_tls_gets_no_password() -> None:
+    with mail_server() as there:
+        environ = {"SMTP": f"smtp://robot:p%40ss@127.0.0.1:{there.port}?starttls=1"}
+        with pytest.raises(CouldNotRun, match="STARTTLS"):
+            mail(alert("Test", "chat", "ann@example.com", "hello", T0), BOTH, environ)
+    assert (there.logins, there.mails) == ([], [])
+
+
+# ── said once ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_keeps_a_channel_from_sending_is_said_once_and_again_when_it_is_back(store: Store) -> None:
+    """The loop that asks each second hears the same between two tries; a try of each of two alerts is no news either."""
+    raised(store)
+    raised(store, about="ro_2")
+    clock, said = Clock(), list[str]()
+    with webhook() as there:
+        telling = notifier(store, WEBHOOK, clock, HOOK=there.url)
+        loop = Repeating("notify webhook", telling.step, 1.0, ending=threading.Event(), failing={}, say=said.append)
+        there.status = 500
+        for _ in range(60):
+            loop.once()
+            clock.now += S
+        assert len(there.posted) > 4, "it was tried again and again"
+        assert said == ["detent notify webhook: the webhook at `127.0.0.1` answered HTTP 500; trying again"]
+        there.status = 204
+        clock.now += 900 * S
+        loop.once()
+        there.status = 503
+        raised(store, about="ro_3")
+        loop.once()
+    assert len(said) == 2
+    assert "HTTP 503" in said[1]
+
+
+def test_a_failure_that_nobody_meets_any_more_is_forgotten(store: Store) -> None:
+    made = raised(store)
+    clock = Clock()
+    telling = notifier(store, WEBHOOK, clock, HOOK="http://127.0.0.1:9/x")
+    with pytest.raises(CouldNotRun, match="cannot be reached"):
+        telling.step()
+    (stands,) = store.state.deliveries([made.id])
+    store.state.sent(stands, clock.now)  # by another server
+    clock.now += 600 * S
+    with pytest.raises(CouldNotRun, match="cannot be reached"):
+        telling.step()
+    clock.now += 1201 * S
+    assert telling.step() == 0
 
 
 # ── [notify] in the pin file ─────────────────────────────────────────────────────────────────────────────────────────

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from canaries import HARMED, START, in_canary, seen
 from detent import evidence as ev
 from detent.by_hand import on_a_word
+from detent.decide import decide
 from detent.errors import InvalidInput
 from detent.recompute import changed, replay, what_if
 from detent.store.state import Decided
@@ -74,6 +77,40 @@ def test_what_was_changed_afterwards_is_found_out(promoted: Recorded) -> None:
     assert (found.again.reason, found.same) == ("TimeNotServed", False)
     (found,) = replay([replace(one, before=None)])
     assert found.why.startswith("stored by an older Detent")
+
+
+def test_a_rollback_of_a_detent_that_did_not_name_the_guard_recomputes() -> None:
+    """Its sentence began with the metric; what is stored now says so by itself."""
+    before, evidence = in_canary(), seen(HARMED)
+    decision = decide(before, evidence, START)
+    assert decision.guard == HARMED.metric
+    for guard in (decision.guard, ""):
+        (found,) = replay([Decided(replace(decision, guard=guard), ev.encode(evidence), before)])
+        assert found.same
+    (found,) = replay([Decided(replace(decision, guard="error"), ev.encode(evidence), before)])
+    assert not found.same
+
+
+def test_a_limit_that_an_older_detent_took_by_the_clock_recomputes() -> None:
+    """Its server was off for an hour of the fourteen days: by the clock they were over, and only that hour is missing in time served."""
+    most = timedelta(seconds=PLAN.canary.at_most)
+    before = replace(in_canary(hours=0), watched_s=most.total_seconds() - 3600.0, canary_watched_s=0.0)
+    waits = decide(before, seen(), START + most)
+    stored = replace(
+        waits,
+        verb=Verb.NOT_PROVED,
+        reason="LimitReached",
+        sentence=f"canary reached at_most = 14d without proof ({waits.sentence})",
+        numbers={},
+    )
+    for decision, same in (
+        (stored, True),
+        (waits, True),
+        (replace(stored, sentence="so be it"), False),
+        (replace(stored, at=START + most - timedelta(seconds=1)), False),
+    ):
+        (found,) = replay([Decided(decision, ev.encode(seen()), before)])
+        assert found.same is same, decision
 
 
 def test_what_a_person_decided_is_nobodys_to_make_again(promoted: Recorded) -> None:

@@ -310,14 +310,14 @@ def test_what_has_ended_listens_to_nobody(verb: str, phase: Phase) -> None:
 # ── runs that are under way as a rollout ends ───────────────────────────────────────────────────────────────────────
 
 
-def ended_by(rollout: Rollout, runs: Literal["cut", "drain"], reason: str, sentence: str = "", **more: Any) -> Flag:
-    """The flag after a rollback, or after what a human said, by a plan with these `runs`."""
+def ended_by(rollout: Rollout, runs: Literal["cut", "drain"], reason: str, sentence: str = "", guard: str = "", **more: Any) -> Flag:
+    """The flag after a rollback over harm in a metric, or after what a human said, by a plan with these `runs`."""
     rollout = replace(rollout, plan=replace(rollout.plan, runs=runs, **more))
     before = flag_for(rollout, PINNED)
     if reason in HUMAN_VERBS:
         return flag_for(HUMAN_VERBS[reason](rollout, BY, "it is slow", LATER), before)
     verb = Verb.VOID if reason == "IdentityViolated" else Verb.ROLL_BACK
-    return flag_for(after(rollout, replace(decided(verb, reason), sentence=sentence), LATER), before)
+    return flag_for(after(rollout, replace(decided(verb, reason), sentence=sentence, guard=guard), LATER), before)
 
 
 @pytest.mark.parametrize("phase", [Phase.CANARY, Phase.SOAK])
@@ -334,7 +334,15 @@ def test_a_plan_that_drains_lets_runs_finish_on_what_was_rolled_back(phase: Phas
 @pytest.mark.parametrize("metric", CUTTING)
 def test_a_candidate_that_does_not_answer_is_left_at_once_whatever_the_plan_says(metric: str) -> None:
     assert metric in METRICS
-    assert ended_by(at(Phase.CANARY), "drain", "GuardHarmed", f"{metric}: 9 of 10 against 1 of 10").draining is None
+    assert ended_by(at(Phase.CANARY), "drain", "GuardHarmed", "in whatever words", guard=metric).draining is None
+
+
+def test_words_for_people_move_no_run() -> None:
+    """A sentence that begins like a harm by `error` is no such harm."""
+    assert ended_by(at(Phase.CANARY), "drain", "GuardHarmed", "error: 9 of 10 against 1 of 10", guard="parse_error").draining is not None
+    rollout = replace(at(Phase.CANARY), plan=replace(at(Phase.CANARY).plan, runs="drain"))
+    said = HUMAN_VERBS["roll_back"](rollout, "error", "error: 9 of 10", LATER)
+    assert flag_for(said, flag_for(rollout, PINNED)).draining is not None
 
 
 def test_nothing_drains_where_nothing_ran_or_where_the_provider_has_changed_the_candidate() -> None:
@@ -354,8 +362,8 @@ def test_a_flag_is_leased_for_as_long_as_the_plan_says() -> None:
     assert flag(replace(rollout, plan=replace(rollout.plan, lease=17.0))).lease_s == 17.0
 
 
-def test_the_sentence_of_a_harm_begins_with_the_metric_that_it_is_by() -> None:
-    """`draining_of` reads it there."""
+def test_a_decision_names_the_metric_that_it_found_harm_in_and_the_rollout_keeps_it() -> None:
     decision = decide(in_canary(), seen(HARMED), START)
-    assert decision.reason == "GuardHarmed"
-    assert decision.sentence.partition(":")[0] == HARMED.metric
+    assert (decision.reason, decision.guard) == ("GuardHarmed", HARMED.metric)
+    assert after(in_canary(), decision, LATER).harmed == HARMED.metric
+    assert decide(in_canary(), seen(), START).guard == ""

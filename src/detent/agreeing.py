@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from detent.evidence.identity import violations
+from detent.leasing import goes_on_by, leased
 from detent.terms import Flag, Manifest, Phase, Rollout, Route
 
-Kind = Literal["not_applied", "not_in_file", "pin", "unsettled", "unproposed", "behind", "local_order", "wrong_version", "wrong_model"]
+Kind = Literal[
+    "not_applied", "not_in_file", "pin", "unsettled", "unproposed", "behind", "put_back", "local_order", "wrong_version", "wrong_model"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,13 @@ def agreement(
     gateways: Iterable[Serving],
     answers: Mapping[str, Sequence[Answered]],
     orders: Iterable[str] = (),
+    doubted: int = 0,
 ) -> tuple[Problem, ...]:
     """All that does not agree, file first, then gateways, then answers; empty when everything does.
 
     `revision` is the store's and `flags` are its flags; `rollouts` are all that are known; `gateways` those that live; `answers` the latest
-    of each route; `orders` the routes of local orders that the store has not carried out yet. Answers under a flag before the one in force
-    are past, and no news.
+    of each route; `orders` the routes of local orders that the store has not carried out yet; flags up to revision `doubted` are from
+    before the store was put back. Answers under a flag before the one in force are past, and no news.
     """
     latest = {r.route: r for r in sorted(rollouts, key=lambda r: (not r.phase.terminal, r.opened_at)) if not r.aa}
     problems = list[Problem]()
@@ -71,8 +75,11 @@ def agreement(
     for one in gateways:
         if one.revision != revision:
             problems.append(Problem("behind", one.gateway, f"gateway {one.gateway} serves revision {one.revision} of {revision}"))
+    for name in sorted(name for name, flag in flags.items() if flag.revision <= doubted and leased(flag)):
+        said = f"{name}: the store was put back to an older state, and what its flag splits is not obeyed: all of it is on stable"
+        problems.append(Problem("put_back", name, f"{said}; {goes_on_by(name, flags[name])}"))
     for name in sorted(orders):
-        said = f"{name}: a local rollback puts it on stable here, and the store has not carried it out yet"
+        said = f"{name}: a local rollback puts it on stable on a gateway's host, and the store has not carried it out yet"
         problems.append(Problem("local_order", name, said))
     for name, flag in sorted(flags.items()):
         problems += _answers(flag, file.routes.get(name), answers.get(name, ()))

@@ -6,11 +6,11 @@ An alert that lasts is open as long as its cause; news (a rollout that ended) is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from detent.terms import Alert, LocalOrder, Phase, Rollout, WayBack
+from detent.terms import Alert, LocalOrder, Phase, PutBack, Rollout, WayBack
 from detent.visible import line, visible
 
 
@@ -58,6 +58,11 @@ KINDS: dict[str, Kind] = {
     "LeftScript": Kind("a candidate leaves the script of agent cases, which nobody can judge from a replay"),
     "ShadowInconclusive": Kind("a shadow says neither pass nor harm"),
     "Frozen": Kind("a freeze of the plan keeps a rollout from moving on"),
+    "OrderStands": Kind(
+        "an order by file keeps a gateway on stable and cannot be carried out: nothing moves on",
+        pages=True,
+        hint="see where: `detent status`; then `detent rollback {about}`, or take the order away on its host",
+    ),
     # beside rollouts
     "BaselineStale": Kind(
         "a baseline does not speak for its route's traffic any more", hint="freeze a fresh one: `detent baseline freeze {about}`"
@@ -65,6 +70,11 @@ KINDS: dict[str, Kind] = {
     "WayBackBroken": Kind("traffic could not go back", pages=True, hint=_WORKING_WAY_BACK),
     "WayBackUnknown": Kind("nobody can tell whether traffic could go back", hint=_WORKING_WAY_BACK),
     "WayBackEnds": Kind("the provider shuts a version down that a rollout may have to go back to", hint=_WORKING_WAY_BACK),
+    "StableFails": Kind(
+        "the circuit breaker of a route's stable version is open at a live gateway",
+        pages=True,
+        hint="see where: `detent status`; a route's `fallback` answers while stable is out",
+    ),
     # drills
     "DrillOverdue": Kind(
         "the way back was not rehearsed in time: new rollouts are refused", pages=True, hint="run one: `detent drill {about}`"
@@ -76,6 +86,12 @@ KINDS: dict[str, Kind] = {
     "DrillPage": Kind("a rehearsed page: acknowledge it and press", pages=True, hint="`detent ack ALERT`, then press"),
     # of this machinery itself
     "Test": Kind("a test of [notify]", lasts=False, hint="nothing to do"),
+    "StorePutBack": Kind(
+        "the store was put back to a state older than what gateways had obeyed: nothing that it splits is obeyed",
+        pages=True,
+        lasts=False,
+        hint="see what it knows: `detent status`; then `detent resume {about}` or `detent rollback {about}` where a rollout is open",
+    ),
     # orders given without a store
     "LocalRollback": Kind("a rollback was given by file on a gateway's host", pages=True, lasts=False, hint="see it with `detent status`"),
 }
@@ -95,13 +111,14 @@ OF_HELD = frozenset(
         "BaselineCouldNotRun",
         "BaselineInconclusive",
         "LeftScript",
+        "OrderStands",
         "ShadowInconclusive",
         "Frozen",
     }
 )
 """Reasons for a hold that are told under their own name, about the rollout. A stale baseline and a broken way back are the route's."""
 
-LASTING = OF_HELD | {"BaselineStale", "WayBackBroken", "WayBackUnknown", "WayBackEnds"}
+LASTING = OF_HELD | {"BaselineStale", "StableFails", "WayBackBroken", "WayBackUnknown", "WayBackEnds"}
 """The kinds whose end the controller sees, since it sees their causes."""
 
 
@@ -168,6 +185,26 @@ def of_order(order: LocalOrder, owner: str) -> Alert:
     why = f": {order.why}" if order.why else ""
     sentence = f"{order.route}: {order.by} rolled it back by file on a gateway's host, about {what}{why}"
     return alert("LocalRollback", order.route, owner, sentence, order.at, key=order.id)
+
+
+def of_put_back(found: PutBack, route: str, owner: str) -> Alert:
+    """What the owner of a route is told of a store that was put back, and had forgotten something of this route or has a rollout of it."""
+    sentence = (
+        f"{route}: the store was put back to an older state: gateway {found.gateway} found it at revision {found.was}, and {found.served} "
+        "had been obeyed. What it splits is not obeyed, and its rollouts are held, until somebody says how it goes on"
+    )
+    return alert("StorePutBack", route, owner, sentence, found.at, key=str(found.revision))
+
+
+def of_breakers(route: str, version: str, owner: str, at: datetime, *, at_gateways: Mapping[str, str], live: int, fallback: str) -> Alert:
+    """What the owner of a route is told whose stable version fails hard: `at_gateways` says of which gateways, with what each counted;
+    `fallback` is what answers meanwhile, empty where nothing does.
+    """
+    names = sorted(at_gateways)
+    where = f"{len(names)} of {live} gateways ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+    meanwhile = f"`{fallback}` answers in its place" if fallback else "no fallback answers in its place, so that callers get its errors"
+    sentence = f"{route}: stable {version} fails at {where}: {at_gateways[names[0]]}; {meanwhile}"
+    return alert("StableFails", route, owner, sentence, at, key=f"{version} {at.timestamp():.6f}")
 
 
 def of_way_back(way_back: WayBack, owner: str, at: datetime, *, rollout: Rollout | None = None) -> Alert | None:

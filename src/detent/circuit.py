@@ -10,9 +10,15 @@ A unit counts once, in the row and among the last: what one session asks again a
 which nothing tells whose they are count each as a unit of its own.) Nor is a unit that has failed the probe, unless nobody else comes for
 two more waits.
 
-The numbers are those that others have run with for years: five in a row is Envoy's `consecutive_5xx`; half of at least 20 requests, and 5 s
-until the first probe, are Hystrix's `errorThresholdPercentage`, `requestVolumeThreshold` and `sleepWindowInMilliseconds`; 30 s and 5 s are
-Polly's `SamplingDuration` and `BreakDuration`; that one that fails again stays out for longer is Envoy's `base_ejection_time`.
+The numbers are those that others have run with for years (defaults, looked up in their documentation in November 2026): five in a row is
+Envoy's `consecutive_5xx` = 5; half of at least 20 requests, and 5 s until the first probe, are Hystrix's `errorThresholdPercentage` = 50,
+`requestVolumeThreshold` = 20 and `sleepWindowInMilliseconds` = 5000; 30 s of looking back (where Hystrix has 10) and 5 s are Polly's
+`SamplingDuration` and `BreakDuration` (whose `FailureRatio` = 0.1 of `MinimumThroughput` = 100 would need traffic that many routes never
+have). That one which fails again stays out for longer is Envoy's too, whose `base_ejection_time` is multiplied by how often it was ejected,
+up to `max_ejection_time`; ours doubles, up to a minute. That the first request after the wait decides is Hystrix's and Polly's.
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto
+    https://github.com/Netflix/Hystrix/wiki/Configuration#circuit-breaker
+    https://www.pollydocs.org/strategies/circuit-breaker#defaults
 
 Chance makes each wait up to a quarter shorter, so that many gateways do not probe at the same moment.
 
@@ -81,6 +87,12 @@ def unanswered(outcome: Outcome, *, waited_s: float | None) -> Hard | None:
         return Hard("hung", in_a_row=True) if waited_s is not None and waited_s > PATIENCE_S else None
     silent = (Outcome.CONNECT_FAILED, Outcome.TIMED_OUT, Outcome.UPSTREAM_TRUNCATED, Outcome.MALFORMED, Outcome.ERROR_EVENT)
     return Hard(outcome.value) if outcome in silent else None
+
+
+def told(since_us: int, why: str) -> str:
+    """`open since 2026-11-23T21:40:00Z: 5 hard failures in a row, the last http_503`."""
+    since = datetime.fromtimestamp(since_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"open since {since}: {why}"
 
 
 class Circuit:
@@ -198,12 +210,6 @@ class Circuit:
         self._opened_s, self._until_s = at_s, at_s + self._wait_s
         self.opened += 1
         self._probe = None
-
-    @property
-    def told(self) -> str:
-        """`open since 2026-11-23T21:40:00Z: 5 hard failures in a row, the last http_503`."""
-        since = datetime.fromtimestamp(self.since_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f"open since {since}: {self.why}"
 
 
 class Circuits:

@@ -20,6 +20,7 @@ from detent.shadowing import harm_sentence
 from detent.stages import Said, of_baseline, say, stage, waits_for_proof, waits_in_canary, waits_in_shadow
 from detent.terms import Decision, Evidence, Phase, Rollout, Verb, Verdict, show_duration
 from detent.view import View
+from detent.windows import canary_served_s, served_s
 
 PAGE_AT_E = 10.0
 """E-value at which a rollout holds and its owner is told (statistics 2.1)."""
@@ -54,7 +55,8 @@ def _harmed(view: View) -> Said | None:
     if view.rollout.aa:
         sentence += "; a false alarm, since both arms are the same version"
     verb, reason = (Verb.ROLL_BACK, "GuardHarmed") if guard.action == "roll_back" else (Verb.HOLD, "GuardHarmedHold")
-    return say(verb, reason, sentence, log_e=view.log_e_all, log_e_guard=view.log_e[guard.metric])
+    said = say(verb, reason, sentence, log_e=view.log_e_all, log_e_guard=view.log_e[guard.metric])
+    return replace(said, guard=guard.metric)
 
 
 def _shadow_harm(view: View) -> Said | None:
@@ -94,21 +96,20 @@ def _suspected_in_shadow(view: View) -> Said | None:
 
 
 def _limit(view: View) -> Said | None:
-    """`at_most` reached, by the clock: a canary without proof, or a shadow without its pairs, ends as not proved.
-
-    By the clock alone, whether a controller looked after it or not: that is the safe direction. Time that nobody watched promotes nothing,
-    and may well end what has stood for too long; the worst of a clock set forward is then that stable serves.
+    """`at_most` reached, in time served as all windows are counted: a canary without proof, or a shadow without its pairs, ends as not
+    proved. So a clock that jumps ends nothing, and a rollout whose server was off for a week is where it was: what came meanwhile is
+    looked at for harm first, by the rows above.
     """
     rollout, in_doubt = view.rollout, None
     if _way_back(view) is not None:
         return None  # a clock alone moves no traffic to a version that is known not to take it
     if rollout.phase is Phase.CANARY and rollout.canary_at is not None:
-        passed, limit = (view.now - rollout.canary_at).total_seconds(), rollout.plan.canary.at_most
+        passed, limit = canary_served_s(_counted(view), view.now), rollout.plan.canary.at_most
         last_step = rollout.step + 1 == len(rollout.plan.canary.steps)
         in_doubt = _suspected(view) or _sample_ratio(view) or _guard_failed(view) or waits_in_canary(view) or waits_for_proof(view)
         ready = last_step and in_doubt is None
     elif rollout.phase is Phase.SHADOW:
-        passed, limit = (view.now - rollout.entered_at).total_seconds(), rollout.plan.shadow.at_most
+        passed, limit = served_s(_counted(view), view.now), rollout.plan.shadow.at_most
         in_doubt = _suspected_in_shadow(view) or waits_in_shadow(view)
         ready = in_doubt is None
     else:
@@ -117,6 +118,11 @@ def _limit(view: View) -> Said | None:
         return None
     why = f" ({in_doubt.sentence})" if in_doubt else ""
     return say(Verb.NOT_PROVED, "LimitReached", f"{rollout.phase} reached at_most = {show_duration(limit)} without proof{why}")
+
+
+def _counted(view: View) -> Rollout:
+    """The rollout by whose count of time its limit is reached; without a count the clock is taken at its word."""
+    return replace(view.rollout, watched_s=None) if view.limits_by_clock else view.rollout
 
 
 def _sample_ratio(view: View) -> Said | None:
@@ -145,6 +151,16 @@ def _way_back(view: View) -> Said | None:
     if found is None or not found.broken or rollout.aa or rollout.phase not in (Phase.SHADOW, Phase.CANARY, Phase.SOAK):
         return None
     return say(Verb.HOLD, "WayBackBroken", f"the way back to {found.version} is broken: {found.broken}")
+
+
+def _ordered(view: View) -> Said | None:
+    """Somebody on a gateway's host wants this route on stable, and the store cannot be told who: nothing goes on as if nobody had.
+
+    Traffic elsewhere is left as it is: an order that cannot be read has no name to answer for it.
+    """
+    if not view.evidence.orders or view.rollout.aa:
+        return None
+    return say(Verb.HOLD, "OrderStands", f"an order by file stands and cannot be carried out: {'; '.join(view.evidence.orders)}")
 
 
 def _frozen(view: View) -> Said | None:
@@ -186,6 +202,7 @@ PRECEDENCE: tuple[Rule, ...] = (
     Rule("sample ratio", "the arms' sizes do not fit the split: blocks proof, never a rollback", _sample_ratio),
     Rule("guard failed", "a guard that cannot be computed: blocks proof, never a rollback by the others", _guard_failed),
     Rule("way back broken", "stable could not take the traffic back: nothing moves on to the candidate; harm still acts", _way_back),
+    Rule("order by file", "a gateway's host wants stable and the store cannot carry that out: nothing moves on; harm still acts", _ordered),
     Rule("frozen", "a freeze of the plan: what has opened waits, nothing widens, advances or finishes; harm still acts", _frozen),
     Rule(
         "stage",
@@ -195,12 +212,12 @@ PRECEDENCE: tuple[Rule, ...] = (
 )
 
 
-def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
-    """What to do with a rollout now.
+def decide(rollout: Rollout, evidence: Evidence, now: datetime, *, limits_by_clock: bool = False) -> Decision:
+    """What to do with a rollout now. `limits_by_clock`: as an older Detent would have decided, whose `at_most` went by the clock.
 
     Promises: harm acts at any look; success never shortens a window; nothing is promoted without proof.
     """
-    view = View(rollout, evidence, now)
+    view = View(rollout, evidence, now, limits_by_clock)
     for row in PRECEDENCE:
         said = row.rule(view)
         if said is None:
@@ -216,6 +233,7 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
             numbers=said.numbers,
             look=look,
             unsafe_short_windows=rollout.plan.unsafe_short_windows,
+            guard=said.guard,
         )
     raise AssertionError(f"no rule spoke for a rollout in phase {rollout.phase}")
 

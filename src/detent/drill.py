@@ -46,6 +46,11 @@ SETTLE_S = 1.0
 RECORDS_WITHIN_S = 5.0
 """How long they are waited for while there is none at all."""
 
+HANGS_WITHIN_S = 60.0
+"""How long the requests of a drill are waited for of which none was answered: a drill of seconds is over before a request hangs (10 s
+without a first byte, and up to 30 s more until the journal is known to have heard of it).
+"""
+
 WINDOW = 20
 """So many answers are looked at for failures that come together: the first so many, and the latest."""
 
@@ -66,7 +71,7 @@ class Answers:
     """Answers to real requests of a route since its drill began: of the way back, and of the pinned version meanwhile.
 
     `early` and `late` are the failures among the first and among the latest `WINDOW` answers of the way back; `hung` of all failures are
-    requests that it never began to answer.
+    requests that it never began to answer, and `waiting` requests that it has not begun to answer yet: nobody can say whether they hang.
     """
 
     served: int = 0
@@ -75,6 +80,7 @@ class Answers:
     early: int = 0
     late: int = 0
     hung: int = 0
+    waiting: int = 0
     first_served_at: datetime | None = None
     first_failed_at: datetime | None = None
     first_over_quota_at: datetime | None = None
@@ -231,7 +237,8 @@ def ending(report: DrillReport, seen: Seen, now: datetime) -> tuple[DrillVerdict
         return None
     answered = seen.answers.served + seen.answers.failed + seen.answers.over_quota
     late = report.ends_at is not None and (since.at - report.ends_at).total_seconds() > RECORDS_WITHIN_S  # nobody was there to return it
-    if not late and 0.0 <= waited_s < (SETTLE_S if answered else RECORDS_WITHIN_S):
+    hanging = seen.answers.waiting > 0 and not seen.answers.served
+    if not late and 0.0 <= waited_s < (HANGS_WITHIN_S if hanging else SETTLE_S if answered else RECORDS_WITHIN_S):
         return None
     if report.why:
         return "failed", report.why

@@ -15,22 +15,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from math import inf
 from pathlib import Path
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from detent import leasing
+from detent import leasing, trickle
 from detent import manifest as pin_file
 from detent.awake import elapsed_s
 from detent.errors import CouldNotRun, DetentError
+from detent.flags_on_disk import reached_at, recall, remember, unreached_s
 from detent.leasing import Told
 from detent.local_orders import Orders, Standing, withdraw, withdraw_empty
 from detent.obeying import Obeyed
 from detent.store import Store
 from detent.store.flag_watch import FlagWatch
-from detent.terms import FlagSet, LocalOrder, Manifest
+from detent.terms import Breaker, Condition, FlagSet, LocalOrder, Manifest, Stuck
+from detent.visible import line
 
 HEARTBEAT_S = 2.0
 """How often a gateway says that it is alive, and re-reads the flags without being told: the safety net."""
@@ -47,53 +48,22 @@ def load(store: Store) -> FlagSet:
     found = store.state.snapshot()
     if found.manifest is None:
         raise CouldNotRun("no pin file was applied to this store", hint="apply one with `detent apply`")
-    return FlagSet(revision=found.revision, manifest=_manifest(found.manifest.text), flags=found.flags, identity_key=found.identity_key)
+    manifest = _manifest(found.manifest.text)
+    former = store.state.former_versions() if trickle.any_plan(manifest) else ()  # asked only where a plan has `warm`: nobody waits for it
+    return FlagSet(
+        revision=found.revision,
+        manifest=manifest,
+        flags=found.flags,
+        identity_key=found.identity_key,
+        doubted=found.doubted,
+        trickles=trickle.trickles(manifest, found.flags, former),
+    )
 
 
 @lru_cache(maxsize=2)
 def _manifest(text: str) -> Manifest:
     """Most revisions move a flag and leave the file as it is: reading it takes longer than all else on a flag's way."""
     return pin_file.read(text)
-
-
-def remember(flags: FlagSet, path: Path) -> None:
-    """Keep the flags on disk for a start without a store; readable by the owner only, since they hold secrets. Old or new, never half."""
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(flags))
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-_FLAGS = msgspec.json.Decoder(FlagSet)  # built at import, as in store/state.py
-
-
-def recall(path: Path) -> FlagSet | None:
-    """The flags that `remember` kept; None when there are none, or when they cannot be read."""
-    try:
-        return _FLAGS.decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def reached_at(path: Path, reached: float) -> None:
-    """Note on the file that `remember` wrote when the store was last reached, in seconds since the epoch."""
-    os.utime(path, (reached, reached))
-
-
-def unreached_s(path: Path, now: float) -> float:
-    """For how long the store was not reached, by the file that `remember` wrote; infinity where nobody can say.
-
-    A moment that is still to come shows that a clock was set back: then nobody can. A clock that was set back while no gateway ran, by less
-    than nobody ran for, shows nothing: then the lease goes on for as much longer than it should.
-    """
-    try:
-        since = now - path.stat().st_mtime
-    except OSError:
-        return inf
-    return since if since >= 0.0 else inf
 
 
 def static(manifest: Manifest) -> FlagSet:
@@ -107,7 +77,11 @@ class FlagFeed:
     `connect` gives the store, and raises CouldNotRun while there is none; another store than before (its file was put back from a copy,
     say) is read from the start. `clients_env` is what this process's own pin file names: who may come in is not for a file elsewhere to
     loosen. `say` hears of the store being lost and found again, once each, and likewise of leases. `orders` are those given by file on this
-    host, in the directory of the cache; `carry_out` does in the store what one says, and tells what came of it.
+    host, in the directory of the cache; `carry_out` does in the store what one says, and tells what came of it, or None while
+    another gateway of this host does it. What the gateway says of itself goes to the store with each heartbeat.
+
+    A store that is older than what was obeyed, by this process or by the flags on its disk, was put back: it is told so (`leasing.older`),
+    and nothing that it splits is obeyed until a person has said how it goes on.
     """
 
     def __init__(
@@ -122,7 +96,7 @@ class FlagFeed:
         clients_env: str | None = None,
         say: Callable[[str], None] = lambda message: None,
         orders: Orders | None = None,
-        carry_out: Callable[[Store, LocalOrder], str] | None = None,
+        carry_out: Callable[[Store, LocalOrder], str | None] | None = None,
         monotonic: Callable[[], float] = elapsed_s,
     ) -> None:
         self._connect = connect
@@ -139,8 +113,11 @@ class FlagFeed:
         self._source: Store | None = None
         self._kept: FlagSet | None = None
         self._unkept = False
-        self._undone: dict[str, str] = {}
+        self._undone: dict[str, tuple[str, str]] = {}
+        self._forgotten: frozenset[str] = frozenset()
+        self._breakers: Callable[[], tuple[Breaker, ...]] = tuple
         self._stop = threading.Event()
+        self._known = self._guarded(recall(cache) or fallback)
         first = self._first(fallback)
         self._known = first.flags
         self.obeyed = Obeyed(first, orders, say=say, monotonic=monotonic)
@@ -150,6 +127,10 @@ class FlagFeed:
     def current(self) -> FlagSet:
         """What is obeyed now."""
         return self.obeyed.current
+
+    def tell(self, breakers: Callable[[], tuple[Breaker, ...]]) -> None:
+        """The breakers that are not closed are told with each heartbeat from now on."""
+        self._breakers = breakers
 
     def start(self) -> None:
         """Begin to watch; the flags of the start are acknowledged at once."""
@@ -167,14 +148,30 @@ class FlagFeed:
         try:
             return leasing.heard_of(Told(flags=fallback, reached_s=asked_s), self._load(self._connect()), asked_s, asked_at)
         except (SQLAlchemyError, OSError, DetentError, msgspec.MsgspecError) as error:
-            known = self._guarded(recall(self._cache) or fallback)
-            self._lose(error, known.revision)
-            return leasing.from_disk(known, asked_s - unreached_s(self._cache, self._clock().timestamp()))
+            self._lose(error, self._known.revision)
+            return leasing.from_disk(self._known, asked_s - unreached_s(self._cache, self._clock().timestamp()))
 
     def _load(self, store: Store) -> FlagSet:
+        """What the store says now. Where that is older than what was obeyed it is told so, and asked again; also where it cannot be told,
+        nothing that it splits is obeyed.
+        """
         flags = self._guarded(load(store))
         self._source = store
-        return flags
+        if not leasing.older(flags, self._known):
+            self._forgotten = frozenset()
+            return flags
+        served, revision = leasing.served(self._known), flags.revision
+        self._forgotten |= set(leasing.forgotten(flags, self._known))
+        try:
+            found = store.state.found_put_back(self._gateway, revision, served, self._forgotten, self._clock())
+        except (SQLAlchemyError, OSError, DetentError) as error:
+            if self._known.doubted < served:  # said once
+                self._say(f"the store is at revision {revision}, {served} was obeyed, and it cannot be told so: {_first_line(error)}")
+        else:
+            if found is not None:
+                self._say(f"the store was put back to an older state: it was at revision {revision}, {served} was obeyed")
+            flags = self._guarded(load(store))
+        return replace(flags, doubted=served) if leasing.older(flags, self._known) else flags
 
     def _guarded(self, flags: FlagSet) -> FlagSet:
         if self._clients_env is None:
@@ -209,7 +206,8 @@ class FlagFeed:
         acknowledgement is this process's word alone: it goes before the disk, whose sync nobody who rolls back should have to wait for.
         """
         asked_s, asked_at = self._monotonic(), self._clock()
-        if moved or store is not self._source or store.state.revision() != self._known.revision:
+        unsure = leasing.served(self._known) != self._known.revision
+        if moved or unsure or store is not self._source or store.state.revision() != self._known.revision:
             self._known = self._load(store)
             self.obeyed.know(self._known, asked_s, asked_at)
         else:
@@ -225,13 +223,25 @@ class FlagFeed:
     def _acknowledge(self, store: Store, at: datetime) -> None:
         """A store that can be read and not written still says what to serve: a gateway that it cannot hear obeys it all the same."""
         try:
-            store.state.acknowledge(self._gateway, self._known.revision, at, pid=os.getpid(), address=self._address)
+            known, condition = self._known.revision, self._condition()
+            store.state.acknowledge(self._gateway, known, at, pid=os.getpid(), address=self._address, condition=condition)
         except (SQLAlchemyError, OSError, DetentError) as error:
             if not self._unheard:
                 self._say(f"the store can be read and does not hear what is served: {_first_line(error)}")
             self._unheard = str(error)
         else:
             self._unheard = ""
+
+    def _condition(self) -> Condition:
+        """What is said with a heartbeat: breakers, and the orders that could not be carried out or that have no name to answer for them."""
+        stuck = []
+        for route, given in self.obeyed.ordered.items():
+            order, (undone, why) = given.standing.order, self._undone.get(route, ("", ""))
+            if order is None:
+                stuck.append(Stuck(route=route, why=f"it cannot be read: {line(given.standing.wrong, 200)}"))
+            elif undone == given.standing.id:
+                stuck.append(Stuck(route=route, why=f"{line(order.by, 100)} gave it {order.at:%Y-%m-%d %H:%M:%S} UTC: {line(why, 200)}"))
+        return Condition(breakers=self._breakers(), orders=tuple(stuck))
 
     def _keep(self, reached: float) -> None:
         """Also for flags that were there at the start: an older copy on disk would bring back what was rolled back meanwhile.
@@ -263,18 +273,21 @@ class FlagFeed:
             order = given.standing.order
             try:
                 if order is None:
-                    said = self._needless(given.standing)
+                    said: str | None = self._needless(given.standing)
                 else:
                     said = self._carry_out(store, replace(order, rollout=given.rollout or order.rollout))
+                    if said is None:
+                        continue  # another gateway of this host is at it: nothing keeps the order from being carried out
                     asked_s, asked_at = self._monotonic(), self._clock()
                     self._known = self._load(store)
                     self.obeyed.know(self._known, asked_s, asked_at)
                     self._keep(asked_at.timestamp())
                     withdraw(self._cache.parent, order)
             except (SQLAlchemyError, OSError, DetentError) as error:
-                if self._undone.get(route) != given.standing.id:
-                    self._say(f"the order for {route} stands, and cannot be carried out in the store yet: {_first_line(error)}")
-                self._undone[route] = given.standing.id
+                why = _first_line(error)
+                if self._undone.get(route, ("", ""))[0] != given.standing.id:
+                    self._say(f"the order for {route} stands, and cannot be carried out in the store yet: {why}")
+                self._undone[route] = given.standing.id, why
             else:
                 if said:
                     self._say(f"the order for {route}: {said}")
@@ -303,12 +316,13 @@ class FlagFeed:
         self._lost = True
 
     def _say_goodbye(self) -> None:
-        # A goodbye that nobody hears does no harm: whoever keeps the list sees that this process has ended.
-        with contextlib.suppress(SQLAlchemyError, OSError, DetentError):
+        try:
             if self._source is not None and not self._lost:
                 known = {row.gateway: row.pid for row in self._source.state.gateways()}
                 if known.get(self._gateway) == os.getpid():  # another process may have begun under this name
                     self._source.state.forget_gateway(self._gateway)
+        except Exception as error:  # noqa: BLE001 whoever keeps the list sees that this process has ended, whatever is wrong with the store
+            self._say(f"the store does not hear that this gateway ends: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

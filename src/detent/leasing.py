@@ -1,10 +1,13 @@
 """What may still be obeyed of flags that nobody has confirmed for a while: a split is leased, drills and draining end by themselves. Pure.
 
-    the store's flags  --orders given on this host-->  --time-->  what a gateway obeys
+    the store's flags  --orders given on this host-->  --time, doubt-->  what a gateway obeys
 
 A gateway that cannot reach the store cannot be told of a rollback either. So it splits for `Flag.lease_s` (the plan's `lease`, a minute by
 default) and then serves stable until it reaches the store again: whoever rolled back knows that after this time no gateway is left on the
 candidate, heard of or not. A minute is longer than a database takes to fail over, and shorter than the time in which a person notices.
+
+A store that was put back to an older state says what was true once: a rollback may have come after it. So nothing that it splits is obeyed
+until a person has said how it goes on, and what it says is written anew (`FlagSet.doubted`).
 
 All times here are of one process's own clock (`awake.elapsed_s`), which no change of the wall clock moves. The one thing asked of the wall
 clock is how old a drill or a draining is that was never heard of before: a gateway that starts a day later is not to begin it anew. So one
@@ -79,11 +82,57 @@ def lapsed(flags: FlagSet) -> frozenset[str]:
     return frozenset(route for route, flag in flags.flags.items() if flag.lapsed)
 
 
+def doubted(flags: FlagSet) -> frozenset[str]:
+    """The routes whose split, drill or draining is from before the store was put back."""
+    return frozenset(route for route, flag in flags.flags.items() if flag.revision <= flags.doubted and leased(flag))
+
+
+def goes_on_by(route: str, flag: Flag | None) -> str:
+    """How a route goes on whose flag is in doubt: as a person says of its rollout. Without one it is a drill or draining that is in doubt,
+    which nobody can resume, and which ends by itself.
+    """
+    if flag is None or flag.rollout is not None or flag.split > 0.0:
+        return f"`detent resume {route}` or `detent rollback {route}`"
+    what = "drill" if flag.drill is not None else "draining"
+    cut = " --cut" if flag.draining is not None else ""
+    return f"its {what} ends by itself, or now by `detent rollback {route}{cut}`"
+
+
+def served(flags: FlagSet) -> int:
+    """The newest revision that a gateway with these flags has obeyed; of a store that was put back it may be beyond the flags' own."""
+    return max(flags.revision, flags.doubted)
+
+
+def older(found: FlagSet, known: FlagSet) -> bool:
+    """Whether flags that a store gives now are from before what was obeyed of it: its revisions only grow, and so does that of each route's
+    flag. Those of another installation, with a key of its own, are neither older nor newer.
+    """
+    if not known.identity_key or found.identity_key != known.identity_key:
+        return False
+    if found.revision < served(known):
+        return True
+    both = ((flag, found.flags[route]) for route, flag in known.flags.items() if route in found.flags)
+    return any(found.doubted < now.revision < before.revision for before, now in both)
+
+
+def forgotten(found: FlagSet, known: FlagSet) -> tuple[str, ...]:
+    """The routes of which a store says something else than was obeyed."""
+    return tuple(sorted(route for route, flag in known.flags.items() if found.flags.get(route) != flag))
+
+
+def leases(told: Told, now_s: float) -> dict[str, float]:
+    """By route, for how many seconds its split may still be obeyed without the store being reached; 0 for one that may not."""
+    in_doubt = doubted(told.flags)
+    split = {route: _in_time(flag, told, now_s) for route, flag in told.flags.flags.items() if route not in told.ordered}
+    left = {route: told.reached_s + flag.lease_s - now_s for route, flag in split.items() if leased(flag)}
+    return {route: 0.0 if route in in_doubt else max(0.0, seconds) for route, seconds in left.items()}
+
+
 def _obeyed(flag: Flag, told: Told, now_s: float) -> Flag:
     if flag.route in told.ordered:
         return Flag(route=flag.route, revision=flag.revision, stable=flag.stable, written_at=flag.written_at)
     flag = _in_time(flag, told, now_s)
-    if not leased(flag) or now_s < told.reached_s + flag.lease_s:
+    if not leased(flag) or (flag.revision > told.flags.doubted and now_s < told.reached_s + flag.lease_s):
         return flag
     return replace(flag, candidate=None, split=0.0, control=0.0, mirror=None, drill=None, draining=None, lapsed=True)
 

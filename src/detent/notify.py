@@ -15,7 +15,7 @@ import smtplib
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -26,6 +26,7 @@ from detent.errors import CouldNotRun
 from detent.manifest.notify_rules import ADDRESS
 from detent.manifest.rules import is_loopback
 from detent.store import Store
+from detent.store.alerts import LONGEST_PAUSE_S
 from detent.terms import Alert, Notify
 from detent.visible import line
 
@@ -34,6 +35,9 @@ TIMEOUT_S = 10.0
 
 TAKEN_FOR_S = 120.0
 """How long a message is its sender's alone: longer than it can take. After that whoever took it is taken for dead."""
+
+FORGOTTEN_AFTER = timedelta(seconds=2 * LONGEST_PAUSE_S)
+"""A failure that was not met again for so long is none any more: somebody else has told that alert, or its cause is long over."""
 
 SECRET_ENV = "DETENT_WEBHOOK_SECRET"  # noqa: S105 the name of a variable
 """Where this variable is set, a webhook's body is signed with it: `x-detent-signature: sha256=` and the HMAC-SHA256 in hex."""
@@ -71,11 +75,17 @@ class Notifier:
         self._channel = channel
         self._environ = os.environ if environ is None else environ
         self._clock = clock
+        self._failed: dict[str, tuple[str, datetime]] = {}
 
     def step(self) -> int:
-        """Send until nothing is left or a receiver fails; how many were taken. Raises CouldNotRun that says what keeps it from sending."""
+        """Send until nothing is left or a receiver fails; how many were taken.
+
+        Raises CouldNotRun that says what keeps it from sending, also between two tries, and in the same words for as long as it is the
+        same: whoever hears it every second says it once.
+        """
         settings, sent = self._settings(), 0
         if self._channel.variable(settings) is None:
+            self._failed.clear()
             return 0
         while (taken := self._store.state.take_delivery(self._channel.name, self._clock(), for_s=TAKEN_FOR_S)) is not None:
             alert, delivery = taken
@@ -83,11 +93,22 @@ class Notifier:
                 self._channel.send(alert, settings, self._environ)
             except CouldNotRun as error:
                 self._store.state.not_sent(delivery, error.message, self._clock())
-                raise
+                self._failed[alert.id] = error.message, self._clock()
+                raise self._kept_from(error) from None
             self._store.state.sent(delivery, self._clock())
+            self._failed.pop(alert.id, None)
             sent += 1
         self._channel.ready(settings, self._environ)  # or nobody would hear of a variable that is not set before the first page
+        since = self._clock() - FORGOTTEN_AFTER
+        self._failed = {one: (why, at) for one, (why, at) in self._failed.items() if at > since}
+        if self._failed:
+            raise self._kept_from(None)
         return sent
+
+    def _kept_from(self, error: CouldNotRun | None) -> CouldNotRun:
+        """All that its last tries failed for, whichever alert it was."""
+        whys = sorted({why for why, _ in self._failed.values()})
+        return CouldNotRun("; ".join(whys), hint=None if error is None else error.hint)
 
 
 def _address(name: str | None, key: str, environ: Mapping[str, str], schemes: tuple[str, ...]) -> SplitResult:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
+from typing import Any
 
 from detent import leasing
 from detent.awake import elapsed_s
@@ -59,6 +60,7 @@ class Obeyed:
         self._turn = threading.Lock()
         self._gone: dict[str, float] = {}
         self._lapsed: frozenset[str] = frozenset()
+        self._doubted: frozenset[str] = frozenset()
         self._changes_s = -inf
         self._blind = ""
         self._looked = False
@@ -98,6 +100,18 @@ class Obeyed:
             self._told = replace(self._told, reached_s=max(at_s, self._told.reached_s))
             said = self._settle()
         self._tell(said)
+
+    def health(self) -> dict[str, Any]:
+        """How this gateway stands to its store, for whoever asks it: since when it was not reached, the leases of what is split, the orders
+        that it obeys, and the routes whose split is in doubt. No name and no reason: anybody may ask.
+        """
+        told, now_s = self._told, self._monotonic()
+        return {
+            "store_reached_s_ago": round(now_s - told.reached_s, 3) if told.reached_s > -inf else None,
+            "leases": {route: round(left, 3) for route, left in sorted(leasing.leases(told, now_s).items())},
+            "orders": sorted(self.ordered),
+            "doubted": sorted(leasing.doubted(told.flags)),
+        }
 
     def look(self) -> None:
         """Look at the orders that stand, and at the time."""
@@ -170,12 +184,15 @@ class Obeyed:
         self._current = leasing.obeyed(told, now_s)
         self._changes_s = leasing.changes_s(told, now_s)
         before, self._lapsed = self._lapsed, leasing.lapsed(self._current)
-        said = []
-        for route in sorted(self._lapsed - before):
+        doubted, self._doubted = self._doubted, leasing.doubted(told.flags)
+        said = [_in_doubt(told.flags.flags[route]) for route in sorted(self._doubted - doubted)]
+        said += [f"{route} is in doubt no more: it is obeyed again" for route in sorted(doubted - self._doubted)]
+        for route in sorted(self._lapsed - before - self._doubted):
             lease = show_duration(told.flags.flags[route].lease_s)
             said.append(f"the lease of {route} lapsed: the store was not reached for {lease}; all of it goes to stable until it is")
         flags = told.flags.flags
-        back = {route for route in before - self._lapsed - told.ordered if route not in flags or _in_time(told, flags[route], now_s)}
+        gone = before - self._lapsed - told.ordered - doubted
+        back = {route for route in gone if route not in flags or _in_time(told, flags[route], now_s)}
         if back:
             revision = f"the flags of revision {told.flags.revision}"
             said.append(f"the store is reached, the lease of {', '.join(sorted(back))} runs again: serving {revision}")
@@ -184,6 +201,11 @@ class Obeyed:
     def _tell(self, said: list[str]) -> None:
         for line in said:
             self._say(line)
+
+
+def _in_doubt(flag: Flag) -> str:
+    what = f"the store was put back to an older state: what it splits of {flag.route} is not obeyed, all of it goes to stable"
+    return f"{what}; {leasing.goes_on_by(flag.route, flag)}"
 
 
 def _in_time(told: Told, flag: Flag, now_s: float) -> bool:

@@ -17,7 +17,7 @@ from detent.errors import InvalidInput
 from detent.manifest.findings import Finding
 from detent.manifest.guard_rules import GUARD_RULES
 from detent.manifest.plan_rules import RANGES
-from detent.terms import Decision, DeclaredMetric, Guard, Look, Plan, Rollout, Verb
+from detent.terms import Decision, DeclaredMetric, Evidence, Guard, Look, Plan, Rollout, Verb
 from detent.transitions import after
 
 ENDS = (Verb.ROLL_BACK, Verb.REJECT, Verb.NOT_PROVED, Verb.VOID, Verb.FINISH)
@@ -78,9 +78,18 @@ def _replayed(one: Decided) -> Replayed:
         evidence = ev.decode(one.evidence)
         if one.decision.reason in BY_HAND and objection(one.before, evidence, one.decision.at) is None:
             return Replayed(decision=one.decision, again=None, why="a person's word", by_hand=True)
-        return Replayed(decision=one.decision, again=decide(one.before, evidence, one.decision.at))
+        return Replayed(decision=one.decision, again=_again(one.decision, one.before, evidence))
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         return Replayed(decision=one.decision, again=None, why=f"its evidence cannot be read: {error}")
+
+
+def _again(decision: Decision, before: Rollout, evidence: Evidence) -> Decision:
+    """The decision made again; one of an older Detent by its rules, where it comes out by them."""
+    again = decide(before, evidence, decision.at)
+    if again != decision and "LimitReached" in (again.reason, decision.reason):  # its limits went by the clock
+        of_older = decide(before, evidence, decision.at, limits_by_clock=True)
+        again = of_older if of_older == decision else again
+    return again if decision.guard else replace(again, guard="")  # it did not name the guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,13 @@ from detent.windows import planned_looks
 
 @dataclass(frozen=True)
 class Said:
-    """What a rule says: verb, reason code, sentence, and the numbers it rests on."""
+    """What a rule says: verb, reason code, sentence, the numbers it rests on, and the metric that it found harm in."""
 
     verb: Verb
     reason: str
     sentence: str
     numbers: dict[str, float]
+    guard: str = ""
 
 
 def say(verb: Verb, reason: str, sentence: str, **numbers: float) -> Said:

@@ -29,12 +29,17 @@ HOLDING_REASONS = {
     "HarmSuspected",
     "LeftScript",
     "NoBaseline",
+    "OrderStands",
     "SampleRatioAlarm",
     "ShadowHarmSuspected",
     "ShadowInconclusive",
     "WayBackBroken",
 }
 """Reasons of Detent's own that need somebody; the others only wait for time or traffic."""
+
+
+STORE_PUT_BACK = "StorePutBack"
+"""What a rollout is held for that was open in a store which was put back to an older state: what was decided since is not known."""
 
 
 def _enter(rollout: Rollout, phase: Phase, now: datetime, *, split: float, step: int = 0) -> Rollout:
@@ -99,7 +104,7 @@ def after(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
         case Verb.FINISH:
             return _end(rollout, Phase.DONE, why, now)
         case Verb.ROLL_BACK:
-            return _end(rollout, Phase.ROLLED_BACK, why, now)
+            return replace(_end(rollout, Phase.ROLLED_BACK, why, now), harmed=decision.guard)
         case Verb.REJECT:
             return _end(rollout, Phase.REJECTED, why, now)
         case Verb.NOT_PROVED:
@@ -119,7 +124,7 @@ LEARNED_FROM = 200
 
 def learnable(rollout: Rollout, evidence: Evidence) -> dict[str, Working]:
     """Working models of the guards on values that have none, where stable has had enough units since the canary began."""
-    if rollout.phase not in (Phase.CANARY, Phase.SOAK):
+    if rollout.phase not in (Phase.CANARY, Phase.SOAK) or (rollout.held is not None and rollout.held.reason == STORE_PUT_BACK):
         return {}
     found_out = dict[str, Working]()
     for found in evidence.guards:
@@ -183,8 +188,7 @@ def draining_of(rollout: Rollout, flag: Flag) -> Draining | None:
     """
     if rollout.plan.runs != "drain" or flag.rollout != rollout.id or flag.candidate is None or flag.split <= 0.0:
         return None
-    code, _, sentence = (rollout.reason or "").partition(": ")
-    if rollout.phase not in (Phase.ROLLED_BACK, Phase.ABORTED) or (code == "GuardHarmed" and sentence.partition(":")[0] in CUTTING):
+    if rollout.phase not in (Phase.ROLLED_BACK, Phase.ABORTED) or rollout.harmed in CUTTING:
         return None
     return Draining(rollout=rollout.id, candidate=flag.candidate, split=flag.split, salt=flag.salt, lasts_s=DRAIN_S)
 

@@ -41,11 +41,15 @@ class _Computed:
 
 @dataclass(frozen=True)
 class View:
-    """A rollout, its evidence and the time, with what the rules read of them, computed once."""
+    """A rollout, its evidence and the time, with what the rules read of them, computed once.
+
+    `limits_by_clock`: `at_most` is taken by the clock, as an older Detent did; only to make its decisions again.
+    """
 
     rollout: Rollout
     evidence: Evidence
     now: datetime
+    limits_by_clock: bool = False
 
     @property
     def served_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 from detent.cli import place
 from detent.cli.command import Command, option
 from detent.errors import Exit, Refused
+
+NO_ANCHOR = (
+    "hint: run it where `detent serve` or `detent controller` runs, which notes anchors beside the pin file, or name a copy of them: "
+    "--anchor FILE; `detent audit anchor` prints one"
+)
 
 
 def show(arguments: Namespace) -> int:
@@ -32,7 +38,9 @@ def show(arguments: Namespace) -> int:
 
 
 def verify(arguments: Namespace) -> int:
-    """Exit 0 when every entry follows from the one before, and every anchor is met; 1, and the first bad entry, when not."""
+    """Exit 0 when every entry follows from the one before, and every anchor is met; 1, and the first bad entry, when not; 3 without an
+    anchor, since whether the log was cut off or written anew is then not known.
+    """
     from detent.anchor import ANCHOR_FILE, anchors
     from detent.visible import visible
 
@@ -55,6 +63,9 @@ def verify(arguments: Namespace) -> int:
         print(f"{found.entries} entries, and no chain yet: it begins with the next entry that is written; {against}")
     else:
         print(f"{found.entries} entries, each follows from the one before; head {found.head.entry} {found.head.chain}; {against}")
+    if found.bad is None and not noted:
+        print(NO_ANCHOR, file=sys.stderr)
+        return Exit.INCONCLUSIVE
     return Exit.PASS if found.bad is None else Exit.REGRESSION
 
 

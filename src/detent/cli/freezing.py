@@ -85,9 +85,12 @@ def oddities(frozen: Baseline, models: Counter[str], version: str) -> list[str]:
 
 
 def refuse_in_mid_run(store: Store, route: str) -> None:
-    """Another set of cases in the middle of a run would compare apples with pears."""
+    """Another set of cases in the middle of a run would compare apples with pears. A rollout that waits for its first set gets it."""
     from detent.terms import Phase
 
+    found = store.state.baseline(route)
+    if found is None or not found.cases:
+        return
     for rollout in store.state.rollouts(open_only=True):
         if rollout.route == route and rollout.phase is Phase.BASELINE:
             raise Refused(

@@ -52,7 +52,7 @@ def roll_back_local(arguments: Namespace) -> int:
 
 def _order(arguments: Namespace, home: Path) -> LocalOrder:
     """About the rollout that the gateways here served, by the flags that they keep on disk: the newest of them that know the route."""
-    from detent.flags import recall
+    from detent.flags_on_disk import recall
     from detent.terms import LocalOrder
 
     kept = [flags for path in sorted(home.glob("flags-*.json")) if (flags := recall(path)) is not None]

@@ -44,13 +44,14 @@ def find(store: Store, name: str) -> Rollout:
 
 
 def status(arguments: Namespace) -> int:
-    """Every route with its pin, every open rollout, every live gateway."""
+    """What is open first: rollouts and alerts; every route with its pin, every live gateway; what has ended last."""
     import os
+    from dataclasses import replace
 
     from detent.baseline.staleness import Staleness
     from detent.controller import warmth
     from detent.driller import rows, told
-    from detent.explain import describe_gateway, headline, summary
+    from detent.explain import Leader, Stood, in_doubt, leading, status_lines, summary
     from detent.untold import untold_by
     from detent.visible import visible
 
@@ -60,27 +61,30 @@ def status(arguments: Namespace) -> int:
         rollouts, gateways = store.state.rollouts(), store.state.gateways()
         stale, unmatched = list(Staleness(store).found(now)), store.state.unmatched_feedback()
         kept, drilled, drills = warmth(store, now), list(told(store, now)), rows(store)
-        nobody = untold_by(store, os.environ)
+        nobody, put_back, lease = untold_by(store, os.environ), store.state.put_back(), store.state.lease()
+    leader = None if lease is None else Leader(holder=lease.holder, beat_us=lease.beat)
     if arguments.json:
         found = {one.route: {"digest": one.digest, "owner": one.owner, "why": one.why} for one in stale}
         known = summary(revision, flags, rollouts, gateways) | kept.json() | {"drills": drills}
+        known["leader"] = None if leader is None else {"holder": leader.holder, "leads": leading(leader, now)}
+        known["in_doubt"] = sorted(name for name, flag in flags.items() if in_doubt(flag, put_back))
         print(json.dumps({**known, "stale_baselines": found, "unmatched_feedback": unmatched}))
         return Exit.PASS
-    for name, flag in sorted(flags.items()):
-        split = f"  {100 * flag.split:g} % on {flag.candidate.model}" if flag.candidate and flag.split else ""
-        print(f"{name:<20} {flag.stable}{split}")
-    for rollout in [r for r in rollouts if not r.phase.terminal] or rollouts[-3:]:
-        print(visible(headline(rollout, now), one_line=True))
-    for line in [*kept.lines(now), *drilled, *(one.sentence for one in stale)]:
+    beside = [f"feedback about no recorded answer or session: {unmatched}; it counts for no arm"] if unmatched else []
+    stood = Stood(
+        revision=revision,
+        flags=flags,
+        rollouts=rollouts,
+        gateways=gateways,
+        alerts=kept.alerts,
+        of_routes=[*replace(kept, alerts=[]).lines(now), *drilled],
+        stale={one.route: one.sentence for one in stale},
+        beside=[*beside, *([nobody] if nobody is not None else [])],
+        put_back=put_back,
+        leader=leader,
+    )
+    for line in status_lines(stood, now, all_ended=arguments.all):
         print(visible(line, one_line=True))
-    if unmatched:
-        print(f"feedback about no recorded answer or session: {unmatched}; it counts for no arm")
-    if nobody is not None:
-        print(nobody)
-    for gateway in gateways:
-        print(describe_gateway(gateway, revision, now))
-    if not gateways:
-        print("no live gateway")
     return Exit.PASS
 
 
@@ -88,10 +92,11 @@ def explain(arguments: Namespace) -> int:
     """Why a rollout stands where it stands."""
     from dataclasses import replace
 
+    from detent import trickle
     from detent.approving import told as told_of_approvals
     from detent.baseline import stale_of
-    from detent.controller import baseline_of, load_evidence, load_layers, reports_of, segments_of, warmth
-    from detent.explain import Beside, as_json
+    from detent.controller import baseline_of, live, load_evidence, load_layers, orders_of, reports_of, segments_of, warmth
+    from detent.explain import Beside, as_json, conditions
     from detent.explain import explain as sentences
     from detent.terms import Phase
     from detent.visible import visible
@@ -101,17 +106,21 @@ def explain(arguments: Namespace) -> int:
         rollout = find(store, arguments.rollout)
         waits = rollout.phase in (Phase.PROPOSED, Phase.BASELINE)
         stale = stale_of(store, rollout.route, rollout.plan.baseline, now) if waits else ()
-        way_back = None if rollout.phase.terminal else warmth(store, now).way_backs.get(rollout.route)
-        evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale), way_back=way_back)
+        kept = warmth(store, now)
+        way_back, copied = None if rollout.phase.terminal else kept.way_backs.get(rollout.route), kept.trickles.get(rollout.route)
+        gateways = [] if rollout.phase.terminal else live(store, now)
+        orders = orders_of(gateways, rollout.route)
+        evidence = load_evidence(store, rollout, layers=load_layers(store, rollout, stale=stale), way_back=way_back, orders=orders)
         baseline = None if rollout.phase is Phase.PROPOSED or rollout.aa else baseline_of(store, rollout, stale=stale)
         shadow = None if waits or rollout.aa else store.state.shadow_evidence(rollout)
         decisions = [decision for decision, _ in store.state.decisions(rollout.id)]
         people = [(row.at, row.by, row.what) for row in reversed(store.state.audit(None, rollout=rollout.id)) if row.by != "detent"]
         yeses = list(told_of_approvals(store.state.approvals(rollout.id), rollout, decisions[-1] if decisions else None, now))
-        beside = Beside(people=people)
+        here = [f"gateway {one.gateway}: {said}" for one in gateways for said in conditions(one, now, route=rollout.route)]
+        beside = Beside(people=people, gateways=here)
         if rollout.canary_at:
             before = store.journal.before(rollout)
-            beside = Beside(segments=segments_of(store, rollout), reports=reports_of(store, rollout), before=before, people=people)
+            beside = replace(beside, segments=segments_of(store, rollout), reports=reports_of(store, rollout), before=before)
     if shadow is not None and (shadow.pairs or shadow.unscored or shadow.not_comparable):
         evidence = replace(evidence, shadow=shadow)
     if arguments.json:
@@ -120,7 +129,8 @@ def explain(arguments: Namespace) -> int:
     else:
         # What people and providers wrote (reasons, names, outputs) is text here, and no terminal obeys it.
         told = sentences(rollout, evidence, baseline, decisions, now, beside=beside)
-        print("\n".join(visible(line, one_line=True) for line in (*told, *yeses)))
+        copies = [f"{rollout.route}: {trickle.describe(copied)}"] if copied is not None else []
+        print("\n".join(visible(line, one_line=True) for line in (*told, *yeses, *copies)))
     return Exit.PASS
 
 
@@ -180,7 +190,13 @@ GROUP = "rollouts"
 SAID: tuple[Option, ...] = (ROLLOUT, place.BY, place.WHY, *place.PLACE, place.JSON)
 
 COMMANDS: tuple[Command, ...] = (
-    Command(name="status", says="routes, open rollouts and live gateways", group=GROUP, run=status, options=(*place.PLACE, place.JSON)),
+    Command(
+        name="status",
+        says="open rollouts and alerts, routes, live gateways, and what ended last",
+        group=GROUP,
+        run=status,
+        options=(option("--all", says="all rollouts that have ended, not the latest alone", action="store_true"), *place.PLACE, place.JSON),
+    ),
     Command(
         name="explain",
         says="why a rollout stands where it stands, in sentences with numbers",

@@ -36,8 +36,17 @@ def verify(arguments: Namespace) -> int:
     now = place.now()
     silent = {g.gateway: seconds for g in gateways if (seconds := silent_s(g, now)) is not None}
     live = [Serving(g.gateway, g.revision) for g in gateways if g.gateway not in silent]
-    orders = Orders(place.home(arguments), "verify").standing()
-    found = agreement(manifest, known.flags, known.revision, rollouts=rollouts, gateways=live, answers=answers, orders=orders)
+    orders = {*Orders(place.home(arguments), "verify").standing(), *(order.route for g in gateways for order in g.condition.orders)}
+    found = agreement(
+        manifest,
+        known.flags,
+        known.revision,
+        rollouts=rollouts,
+        gateways=live,
+        answers=answers,
+        orders=orders,
+        doubted=known.doubted,
+    )
     if arguments.json:
         told = {
             "agree": not found and bool(live),

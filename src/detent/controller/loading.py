@@ -8,6 +8,7 @@ from datetime import datetime
 
 from detent import evidence as ev
 from detent.evidence import flips
+from detent.leasing import leased
 from detent.store import Store
 from detent.terms import (
     Arm,
@@ -33,9 +34,11 @@ def load_evidence(
     *,
     layers: tuple[BaselineEvidence | None, ShadowEvidence | None] | None = None,
     way_back: WayBack | None = None,
+    orders: tuple[str, ...] = (),
 ) -> Evidence:
     """All that a decision about this rollout may read. `layers` are the findings of baseline and shadow, where they are known already;
-    `way_back` is what is known of its way back (`way_backs`), where somebody looked.
+    `way_back` is what is known of its way back (`way_backs`), where somebody looked; `orders` are those of its route that stand and cannot
+    be carried out (`gateways.orders_of`).
     """
     state = store.state
     baseline, shadow = layers if layers is not None else load_layers(store, rollout)
@@ -55,6 +58,7 @@ def load_evidence(
         users_exposed=exposed,
         users_seen=seen,
         way_back=way_back,
+        orders=orders,
     )
 
 
@@ -127,7 +131,12 @@ def baseline_of(store: Store, rollout: Rollout, *, frozen: Baseline | None = Non
 
 
 def flag_to_write(store: Store, before: Rollout, moved: Rollout) -> Flag | None:
-    """The flag of a moved rollout, if gateways have to obey another one now."""
-    flag = store.state.flags()[before.route]
+    """The flag of a moved rollout, if gateways have to obey another one now, or the same one anew: what was in doubt, since the store was
+    put back, is obeyed again once it is written after that, and nobody holds the rollout any more.
+    """
+    found = store.state.snapshot()
+    flag = found.flags[before.route]
     wanted = flag_for(moved, flag)
-    return None if replace(wanted, revision=flag.revision, written_at=flag.written_at) == flag else wanted
+    same = replace(wanted, revision=flag.revision, written_at=flag.written_at) == flag
+    in_doubt = flag.revision <= found.doubted and leased(flag) and (moved.held is None or moved.held.by == "detent")
+    return None if same and not in_doubt else wanted

@@ -14,6 +14,7 @@ from detent.approving import WAITS, usable
 from detent.baseline.staleness import Staleness
 from detent.controller.alarms import Alarms
 from detent.controller.finishing import end_draining
+from detent.controller.live import LiveGateways
 from detent.controller.loading import flag_to_write, load_evidence, load_layers, working_for
 from detent.controller.way_backs import WayBacks
 from detent.decide import decide
@@ -55,6 +56,7 @@ class Controller:
         self._stale = Staleness(store)
         self._way_backs = WayBacks(store)
         self._alarms = Alarms(store)
+        self._gateways = LiveGateways(store, elapsed=elapsed)
 
     def run_once(self) -> tuple[Decision, ...]:
         """Decide about every open rollout once; returns the decisions that were committed.
@@ -68,6 +70,10 @@ class Controller:
             if self._look_after(rollouts):
                 rollouts = self._store.state.rollouts(open_only=True)
         except Exception as error:  # noqa: BLE001 raised again below: time that is not counted must not hide harm
+            broken.append(error)
+        try:
+            self._gateways.step(self._clock())
+        except Exception as error:  # noqa: BLE001 likewise
             broken.append(error)
         # Harm first: no way back is read before each rollout has been looked at for harm.
         known = [(rollout, self._way_backs.last(rollout, self._clock())) for rollout in rollouts]
@@ -127,7 +133,7 @@ class Controller:
                 failed.append(error)
         stale = [alert("BaselineStale", one.route, one.owner, one.sentence, now, key=one.digest) for one in self._stale.known]
         ways = self._alarms.of_way_backs(self._way_backs.known, self._way_backs.owners, opened, now)
-        self._alarms.step(opened, [*stale, *ways], now, owners=self._way_backs.owners)
+        self._alarms.step(opened, [*stale, *ways, *self._gateways.alerts(now)], now, owners=self._way_backs.owners)
         if failed:
             raise failed[0]
 
@@ -149,7 +155,8 @@ class Controller:
 
     def _reconcile(self, rollout: Rollout, way_back: WayBack | None, *, harm_only: bool = False) -> Decision | None:
         """Decide about one and commit what is new, with `harm_only` nothing else; the decision, if it was committed."""
-        evidence = load_evidence(self._store, rollout, layers=self._known_layers(rollout), way_back=way_back)
+        orders = self._gateways.orders_of(rollout.route)
+        evidence = load_evidence(self._store, rollout, layers=self._known_layers(rollout), way_back=way_back, orders=orders)
         now = self._clock()
         decision = decide(rollout, evidence, now)
         if harm_only and decision.verb not in ENDS_FOR_HARM:

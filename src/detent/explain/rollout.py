@@ -20,20 +20,22 @@ from detent.explain.way_back import describe_way_back
 from detent.explain.wording import ago, describe
 from detent.guarding import describe_e
 from detent.terms import Arm, BaselineEvidence, Decision, Evidence, Phase, Rollout, Verb, show_duration
+from detent.transitions import STORE_PUT_BACK
 from detent.view import View, look_in_s
 from detent.windows import planned_looks, served_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """What is told and decides nothing: evidence by segment, reported outcomes, how the arms' units fared before the rollout, and what
-    `people` said of it: when, who, what.
+    """What is told and decides nothing: evidence by segment, reported outcomes, how the arms' units fared before the rollout, what `people`
+    said of it (when, who, what), and what live `gateways` say of themselves about its route.
     """
 
     segments: Segments = field(default_factory=dict)
     reports: Reports = field(default_factory=dict)
     before: Mapping[Arm, Before] = field(default_factory=dict)
     people: Sequence[tuple[datetime, str, str]] = ()
+    gateways: Sequence[str] = ()
 
 
 def headline(rollout: Rollout, now: datetime) -> str:
@@ -65,7 +67,7 @@ def explain(
 ) -> list[str]:
     """Where it stands and why, what it waits for, each guard with both arms' numbers, and the decisions so far."""
     view = View(rollout, evidence, now)
-    lines = [headline(rollout, now), *_of_the_rollout(rollout, decisions, now)]
+    lines = [headline(rollout, now), *_of_the_rollout(rollout, decisions, now), *(beside or Beside()).gateways]
     if evidence.way_back is not None and not rollout.phase.terminal:
         lines.append(describe_way_back(evidence.way_back, now))
         if evidence.way_back.broken and not rollout.aa:
@@ -95,6 +97,8 @@ def _of_the_rollout(rollout: Rollout, decisions: Sequence[Decision], now: dateti
         lines.append(f"{which}: {last.verb} ({last.reason}) {ago((now - last.at).total_seconds())} ago: {last.sentence}")
     if rollout.reason:
         lines.append(f"reason: {rollout.reason}")
+    if rollout.held is not None and rollout.held.reason == STORE_PUT_BACK:
+        lines.append(f"{rollout.held.why}; say how it goes on: `detent resume {rollout.id}` or `detent rollback {rollout.id}`")
     if rollout.plan.unsafe_short_windows:
         lines.append(f"plan `{rollout.plan.name}` has unsafe_short_windows: its windows are shorter than 48h")
     if _promoted_unproved(rollout, decisions):

@@ -37,6 +37,7 @@ from detent.windows import served_s
 
 NOT_MIRRORED: Mapping[str, str] = {
     "effects": "it does more than ask: a server-side tool, a stored conversation, a file, a container",
+    "bound": "its history is bound to the version that wrote it, in the middle of a turn: nothing could be left out for another one",
     "no_shadow": "the client forbade it (x-detent-no-shadow, x-detent-no-record)",
     "too_large": "its body is larger than is kept",
     "processor": "the route's `processors` do not name the candidate's provider",

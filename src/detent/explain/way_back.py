@@ -63,7 +63,13 @@ def lines(
         f"{one.route}: {one.version.model} was the pin until {one.since:%Y-%m-%d} ({one.rollout}) and is kept: `detent retire {one.route}`"
         for one in former
     ]
-    return said + [f"alert {one.id} {headline(one)}, for {ago((now - one.at).total_seconds())}{_read(one)}" for one in alerts]
+    return said + [alert_line(one, now) for one in alerts]
+
+
+def alert_line(alert: Alert, now: datetime, *, brief: bool = False) -> str:
+    """One line of an open alert: what, since when, who has it; `brief` where what is wrong is told elsewhere."""
+    what = line(f"{'PAGE ' if alert.pages else ''}{alert.kind} of {alert.about}") if brief else headline(alert)
+    return f"alert {alert.id} {what}, for {ago((now - alert.at).total_seconds())}{_read(alert)}"
 
 
 def _read(alert: Alert) -> str:

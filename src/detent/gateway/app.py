@@ -14,6 +14,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -49,9 +50,11 @@ def time_ordered_id(prefix: str) -> str:
 
 class Gateway:
     """One gateway process. `flags` gives what to obey at this moment; `name` is written into every record; `mirrors` takes what the shadow
-    drew, and without it nothing is mirrored; `say` hears of circuit breakers that trip and close.
+    drew, and without it nothing is mirrored; `say` hears of circuit breakers that trip and close; `health` is what else there is to tell
+    whoever asks how it is: how it stands to its store.
 
-    `unpinned` counts requests without a route by name, `counts` what was dropped or went wrong on our side.
+    `unpinned` counts requests without a route by name, `counts` what was dropped or went wrong on our side; `breakers` tells any thread
+    which circuit breakers are not closed.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Gateway:
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         say: Callable[[str], None] = lambda message: None,
+        health: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.unpinned: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -79,6 +83,8 @@ class Gateway:
         self._monotonic = monotonic
         self._memory = Memory()
         self._breakers = Breakers(self._memory.circuits, monotonic=monotonic, clock_us=clock_us, chance=chance, say=say)
+        self.breakers = self._breakers.told
+        self._health = health
         self._feedback = FeedbackDesk(self._records.write, self.counts, clock_us, new_id, monotonic)
         self._mirrors = MirrorDesk(mirrors, self._records.write, counts=self.counts, clock_us=clock_us, new_id=new_id, monotonic=monotonic)
         self._answering = Answering(self._records, upstream, self._breakers, self._mirrors, clock_us=clock_us, new_id=new_id)
@@ -122,7 +128,8 @@ class Gateway:
         if refusal is not None:
             return await caller.refuse(refusal)
         if (caller.method, caller.path) == ("GET", HEALTH):
-            return await caller.answer(200, msgspec.json.encode({"revision": flags.revision, "circuits": self._breakers.state()}))
+            told = {"revision": flags.revision, "circuits": self._breakers.state(), **self._health()}
+            return await caller.answer(200, msgspec.json.encode(told))
         own_keys = self._admitted(caller.headers, flags)
         if own_keys is None:
             return await caller.refuse(Refusal(401, "invalid_client_key", "this gateway needs a client key of its own"))

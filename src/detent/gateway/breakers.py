@@ -8,7 +8,7 @@ from typing import Any
 from detent import circuit, legs
 from detent.circuit import Circuits, Hard, News
 from detent.exchange import Exchange, falls_back, sender_of
-from detent.terms import Flag, FlagSet, Leg, Outcome, Provider, Result
+from detent.terms import Breaker, Flag, FlagSet, Leg, Outcome, Provider, Result
 
 
 class Breakers:
@@ -51,13 +51,20 @@ class Breakers:
 
     def state(self) -> list[dict[str, Any]]:
         """The breakers that are not closed, for whoever asks the gateway how it is."""
-        at_s = self._monotonic()
-        self._circuits.forget_idle(at_s)
+        self._circuits.forget_idle(self._monotonic())
         return [
-            {"route": route, "version": f"{version.provider}/{version.model}", "state": found.state(at_s), "why": found.told}
-            for route, version, found in self._circuits
-            if found.opened
+            {"route": one.route, "version": str(one.version), "state": one.state, "why": circuit.told(one.since_us, one.why)}
+            for one in self.told()
         ]
+
+    def told(self) -> tuple[Breaker, ...]:
+        """The same, for the store to hear of; any thread may ask."""
+        at_s, found = self._monotonic(), []
+        for (route, version), one in list(self._circuits.known.items()):
+            state, opened = one.state(at_s), one.opened
+            if opened and state != "closed" and not one.idle(at_s):
+                found.append(Breaker(route=route, version=version, state=state, since_us=one.since_us, why=one.why))
+        return tuple(found)
 
     def failed(self, ex: Exchange, leg: Leg, hard: Hard, sent_s: float) -> None:
         """A leg has failed hard."""

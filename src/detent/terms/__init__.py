@@ -29,12 +29,15 @@ from detent.terms.evidence import (
     ValueTally,
     Verdict,
 )
-from detent.terms.flags import OPEN_PHASES, Arm, Draining, DrillShare, Flag, FlagSet, Mirror, Phase, RolledBack
+from detent.terms.file_table import FileTable
+from detent.terms.flags import OPEN_PHASES, Arm, Draining, DrillShare, Flag, FlagSet, Mirror, Phase, RolledBack, Trickle
 from detent.terms.forecast import Forecast, Range
+from detent.terms.gateways import Breaker, Condition, PutBack, Stuck
 from detent.terms.legs import (
     CIRCUIT_OPEN,
     LEG_REASONS,
     OUTAGE,
+    WARM,
     Assignment,
     Begun,
     Feedback,
@@ -49,27 +52,29 @@ from detent.terms.legs import (
 from detent.terms.names import CHECK_NAMES, FEEDBACK_NAMES, HARMFUL_CHANGES, JUDGED_CHECKS, METRIC_NAMES, MetricRow, Side
 from detent.terms.past import Past, PastMetric
 from detent.terms.pinfile import (
-    LEASE_S,
-    BaselineStage,
-    CanaryStage,
-    CanaryStep,
     CheckRow,
     DeclaredMetric,
     Dialect,
-    Drill,
-    FileTable,
-    Guard,
     Manifest,
     Notify,
-    Plan,
     Price,
     Provider,
     RecordPolicy,
     Route,
     Server,
+    Version,
+)
+from detent.terms.plans import (
+    LEASE_S,
+    BaselineStage,
+    CanaryStage,
+    CanaryStep,
+    Drill,
+    Guard,
+    Plan,
     ShadowStage,
     SoakStage,
-    Version,
+    Warm,
 )
 from detent.terms.power import Catch, GuardPower, LookPower, Power
 from detent.terms.recorded import RecordedExchange, RefusedRow
@@ -106,6 +111,7 @@ from detent.terms.way_back import (
     Token,
     TokenRole,
     Waiver,
+    WarmCopy,
     WayBack,
 )
 
@@ -125,6 +131,7 @@ __all__ = [
     "OUTAGE",
     "SHAPE",
     "TOKEN_ROLES",
+    "WARM",
     "Alert",
     "Answer",
     "Approval",
@@ -135,6 +142,7 @@ __all__ = [
     "BaselineStage",
     "Begun",
     "Blessing",
+    "Breaker",
     "Calibration",
     "CanaryStage",
     "CanaryStep",
@@ -143,6 +151,7 @@ __all__ = [
     "Cause",
     "CheckRow",
     "ClassTally",
+    "Condition",
     "Coverage",
     "DayOfPairs",
     "Decision",
@@ -200,6 +209,7 @@ __all__ = [
     "Probe",
     "Prompt",
     "Provider",
+    "PutBack",
     "Range",
     "RecordPolicy",
     "RecordedExchange",
@@ -224,11 +234,13 @@ __all__ = [
     "Spent",
     "Spread",
     "Status",
+    "Stuck",
     "Tally",
     "Token",
     "TokenRole",
     "ToolCall",
     "ToolResult",
+    "Trickle",
     "Unit",
     "UnitKind",
     "Unlike",
@@ -240,6 +252,8 @@ __all__ = [
     "Verdict",
     "Version",
     "Waiver",
+    "Warm",
+    "WarmCopy",
     "WayBack",
     "Working",
     "micros",

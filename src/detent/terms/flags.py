@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from detent.terms.pinfile import LEASE_S, Manifest, Price, Version
+from detent.terms.pinfile import Manifest, Price, Version
+from detent.terms.plans import LEASE_S
 
 
 class Arm(StrEnum):
@@ -128,10 +129,28 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trickle:
+    """What gateways copy of a route's traffic outside a rollout, to keep its way back warm: the requests of a `share` of its units, for
+    `usd_per_day` at most on a UTC day, of all gateways together; `price` is the version's.
+    """
+
+    version: Version
+    share: float
+    usd_per_day: float
+    price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlagSet:
-    """All flags at one revision, with what a gateway needs to obey them: the manifest and the installation's identity key (secret)."""
+    """All flags at one revision, with what a gateway needs to obey them: the manifest, the installation's identity key (secret), and by
+    route what is copied to its way back while no rollout is open.
+
+    Flags of revision `doubted` and before are from a store that was put back to an older state: a split in them is not obeyed.
+    """
 
     revision: int
     manifest: Manifest
     flags: dict[str, Flag] = field(default_factory=dict)
     identity_key: str = ""
+    doubted: int = 0
+    trickles: dict[str, Trickle] = field(default_factory=dict)

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from detent.terms.flags import Phase
 from detent.terms.names import METRIC_NAMES, MetricRow
-from detent.terms.pinfile import DeclaredMetric, Plan, Price, Version
+from detent.terms.pinfile import DeclaredMetric, Price, Version
+from detent.terms.plans import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Rollout:
     that jumps nor a server that was off serves time. `*_watched_s` is where the count stood at that moment. None: nobody counts, and the
     clock is taken at its word. `aa`: both arms are the pinned version, to try the machinery. `proposed_by` had it opened. `unproven` says
     who had it opened, and why, although it could not prove anything, or promoted without proof. `entered_period` is the first share period
-    of the phase and step it is in.
+    of the phase and step it is in. `harmed` is the metric over whose harm it was rolled back.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Rollout:
     approved: tuple[str, ...] = ()
     held: Held | None = None
     reason: str = ""
+    harmed: str = ""
     ended_at: datetime | None = None
     revision: int = 0
 
@@ -143,7 +145,9 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What to do with a rollout, why (a CamelCase code and a sentence), on which numbers, and the digest of its evidence."""
+    """What to do with a rollout, why (a CamelCase code and a sentence), on which numbers, and the digest of its evidence. `guard` is the
+    metric that harm was found in, as of a rollback over harm; empty in those of a Detent that did not say so.
+    """
 
     rollout: str
     verb: Verb
@@ -154,3 +158,4 @@ class Decision:
     numbers: dict[str, float] = field(default_factory=dict)
     look: Look | None = None
     unsafe_short_windows: bool = False
+    guard: str = ""

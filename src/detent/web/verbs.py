@@ -13,7 +13,7 @@ from detent.acknowledging import WAIT_S, acknowledged
 from detent.controller import act, approve, warmth
 from detent.driller import end_drill
 from detent.errors import Refused
-from detent.explain import summary
+from detent.explain import Leader, in_doubt, leading, summary
 from detent.roles import LONGEST_WHY, may
 from detent.store import Store
 from detent.store.chain import entry_json
@@ -71,9 +71,16 @@ def admitted(store: Store, asked: Asked, wrong: WrongTokens, now: datetime) -> T
 
 
 def status(store: Store, now: datetime) -> dict[str, Any]:
-    """Flags, open rollouts, gateways, ways back and alerts."""
+    """Flags, open rollouts, gateways, ways back and alerts; who leads, and what is in doubt since the store was put back."""
     state = store.state
-    return {**summary(state.revision(), state.flags(), state.rollouts(), state.gateways()), **warmth(store, now).json()}
+    flags, put_back, lease = state.flags(), state.put_back(), state.lease()
+    leader = None if lease is None else Leader(holder=lease.holder, beat_us=lease.beat)
+    return {
+        **summary(state.revision(), flags, state.rollouts(), state.gateways()),
+        **warmth(store, now).json(),
+        "leader": None if leader is None else {"holder": leader.holder, "leads": leading(leader, now)},
+        "in_doubt": sorted(name for name, flag in flags.items() if in_doubt(flag, put_back)),
+    }
 
 
 def log(store: Store, asked: Asked) -> dict[str, Any]:
