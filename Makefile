@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format lock docs clean
+.PHONY: demo test lint format lock docs reliability clean
 
 demo: $(READY)
 	@$(BIN)/detent demo
@@ -25,6 +25,10 @@ format: $(READY)
 # Pages that are generated from the code: the command reference and the tables of reasons, metrics, checks and named changes.
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+# The table of faults: runs the tests that break something, some minutes, and writes what they saw into docs/reliability.md.
+reliability: $(READY)
+	DETENT_REQUIRE_ALL=1 $(BIN)/python -m pytest --reliability=docs/reliability.md
 
 lock: $(READY)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

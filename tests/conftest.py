@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +10,27 @@ import pytest
 if TYPE_CHECKING:
     from mock_upstream import Mock
     from serving import Served
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the benches and `make reliability` ask for."""
+    parser.addoption("--reliability", metavar="FILE", help="run the tests of faults alone, and write what was seen into this page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(fault, expected): a row of docs/reliability.md: what the test breaks, and what it expects")
+    if (page := config.getoption("--reliability")) is not None:
+        from pathlib import Path
+
+        from reliability import Writing
+
+        config.pluginmanager.register(Writing(Path(page)))
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Takes down what a test of a fault saw, for the page."""
+    return lambda text: request.node.user_properties.append(("seen", text))
 
 
 @pytest.fixture(scope="module")

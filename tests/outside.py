@@ -118,9 +118,11 @@ class Answered:
     text: str
 
 
-def post(url: str, session: str, question: str = "What?", *, stream: bool = False, timeout: float = PATIENCE_S) -> Answered:
+def post(
+    url: str, session: str, question: str = "What?", *, stream: bool = False, timeout: float = PATIENCE_S, model: str = "chat"
+) -> Answered:
     """One request to the route. Raises OSError or HTTPException when it isn't answered whole."""
-    body = json.dumps({"model": "chat", "messages": [{"role": "user", "content": question}], "stream": stream})
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": question}], "stream": stream})
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:
         headers = {"content-type": "application/json", "x-detent-session-id": session}
@@ -129,9 +131,9 @@ def post(url: str, session: str, question: str = "What?", *, stream: bool = Fals
         text = answer.read().decode()
     finally:
         connection.close()
-    model = re.search(r'"model": ?"([^"]+)"', text)
+    answered = re.search(r'"model": ?"([^"]+)"', text)
     exchange, revision = (answer.headers.get(f"x-detent-{name}", "") for name in ("request-id", "revision"))
-    return Answered(exchange, int(revision or -1), model[1] if model else "", answer.status, text)
+    return Answered(exchange, int(revision or -1), answered[1] if answered else "", answer.status, text)
 
 
 class Callers:

@@ -52,6 +52,8 @@ def commands_in(page: str) -> list[list[str]]:
         "docs/how-to/be-told.md",
         "docs/how-to/roles-and-audit.md",
         "docs/how-to/survive-an-outage.md",
+        "docs/how-to/many-hosts.md",
+        "docs/how-to/keep-the-way-back-warm.md",
     ],
 )
 def test_every_command_in_the_docs_is_understood(page: str) -> None:

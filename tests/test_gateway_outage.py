@@ -90,6 +90,7 @@ def canary(flags: FlagSet, split: float) -> FlagSet:
     return with_rollout(flags, split=split)
 
 
+@pytest.mark.fault("stable's provider is out", "after five failures in a row the declared fallback answers")
 def test_the_request_that_opens_the_breaker_and_those_after_it_are_answered_by_the_fallback(served: Served, provider: Provider) -> None:
     take_stable_down(served, provider)
     assert {result.status for _, result in legs(served)} == {529}, "each of these got stable's own error"
@@ -214,6 +215,10 @@ def test_the_official_sdk_gets_a_stream_from_the_fallback(served: Served, provid
     assert told(served)[-1][1:] == (OTHER, "outage")
 
 
+@pytest.mark.fault(
+    "stable's provider is out: no fallback is declared",
+    "every request is tried, and callers get the provider's own errors",
+)
 def test_without_a_fallback_every_request_is_tried(mock: Mock, provider: Provider) -> None:
     provider.scripts[STABLE] = DOWN
     with serving(flagset(mock.url)) as served:

@@ -19,7 +19,8 @@ import pytest
 from detent import cli
 from detent.controller import act
 from detent.errors import CouldNotRun
-from detent.flags import FlagFeed, recall, remember, static, unreached_s
+from detent.flags import FlagFeed, static
+from detent.flags_on_disk import recall, remember, unreached_s
 from detent.manifest import read
 from detent.serve.dropping import Dropping
 from detent.store import Store
@@ -105,6 +106,10 @@ def chat(of: FlagFeed) -> Flag:
     return of.current.flags["chat"]
 
 
+@pytest.mark.fault(
+    "PostgreSQL hangs: the feed of a gateway, by a clock that is told",
+    "the split stands to the end of the lease and not a moment longer; it is back when the store is; each said once",
+)
 def test_a_gateway_that_is_cut_off_leaves_the_candidate_when_its_lease_ends_and_says_so_once_each_way(
     place: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +161,10 @@ def test_a_store_that_can_be_read_and_not_written_keeps_the_lease(
     assert said == ["the store can be read and does not hear what is served: database or disk is full"]
 
 
+@pytest.mark.fault(
+    "a host's clock jumps by a day: a gateway starts again without a store",
+    "what was left of the lease goes on; a clock that jumped either way ends it: stable",
+)
 @pytest.mark.parametrize(
     ("off_s", "wall_jump_s", "split"),
     [(20.0, 0.0, 0.5), (61.0, 0.0, 0.0), (20.0, 86400.0, 0.0), (20.0, -86400.0, 0.0)],
@@ -241,9 +250,19 @@ def stopped(server: Postgres) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.fault(
+    "PostgreSQL hangs",
+    "gateways go to stable when their leases end, one that starts meanwhile serves from its disk; `rollback --local` works, and is"
+    " carried out in the store when that is back",
+)
 @pytest.mark.parametrize("new_store_url", ["postgresql"], indirect=True)
 def test_a_database_that_hangs_keeps_no_lease_alive_and_no_order_waiting(
-    postgres: Postgres, store_url: str, tmp_path: Path, door: Door, capsys: pytest.CaptureFixture[str]
+    postgres: Postgres,
+    store_url: str,
+    tmp_path: Path,
+    door: Door,
+    capsys: pytest.CaptureFixture[str],
+    seen: Callable[[str], None],
 ) -> None:
     callers = Callers()
     with standing(tmp_path, door.url, store_url=store_url) as place:
@@ -254,7 +273,9 @@ def test_a_database_that_hangs_keeps_no_lease_alive_and_no_order_waiting(
         assert models(gateway.url, callers) == {STABLE, HONEST}
         with stopped(postgres):
             late = place.start("gateway", "--name", "late")
+            hung = time.monotonic()
             until(lambda: "the lease of chat lapsed" in gateway.talk, "the end of the lease")
+            lapsed = time.monotonic() - hung
             assert models(gateway.url, callers) == {STABLE}
             assert models(late.url, callers) == {STABLE}, "one that starts meanwhile gives up on it in seconds"
             told = cli.main(["rollback", "chat", "--local", "--file", str(place.file), "--by", "ann", "--wait", "30"])
@@ -265,6 +286,7 @@ def test_a_database_that_hangs_keeps_no_lease_alive_and_no_order_waiting(
         talk = gateway.talk
     assert talk.count("the lease of chat lapsed") == 1
     assert "Traceback" not in talk
+    seen(f"on stable {lapsed:.1f} s after it hung, with a lease of 4 s; all of {len(callers.answered)} requests answered")
 
 
 # ── a disk that is full ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,8 +317,9 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@pytest.mark.fault("the disk is full", "every request is answered, records are dropped and counted, both kinds of rollback work")
 def test_on_a_full_disk_gateways_serve_and_are_rolled_back_both_ways(
-    tmp_path: Path, door: Door, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, door: Door, capsys: pytest.CaptureFixture[str], seen: Callable[[str], None]
 ) -> None:
     callers = Callers()
     with small_disk(tmp_path / "disk") as disk, standing(disk, door.url, store_url=f"sqlite:///{tmp_path / 'state.db'}") as place:
@@ -326,8 +349,10 @@ def test_on_a_full_disk_gateways_serve_and_are_rolled_back_both_ways(
         models(gateway.url, callers)
         until(lambda: "records are kept again" in gateway.talk, "word of that")
         assert gateway.stop() == 0
-        assert re.search(r"[1-9]\d* records were dropped since the start", gateway.talk)
+        dropped = re.search(r"([1-9]\d*) records were dropped since the start", gateway.talk)
+        assert dropped
         assert "Traceback" not in gateway.talk
+        seen(f"all of {len(callers.answered)} requests answered, {dropped[1]} records dropped and counted")
 
 
 def test_what_is_dropped_is_said_once_each_way() -> None:
@@ -344,6 +369,10 @@ def test_what_is_dropped_is_said_once_each_way() -> None:
 # ── who may come in ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.fault(
+    "the store's files are gone: they are no database any more, and client keys are asked for",
+    "flags from disk are served to those who have a key, and nobody else comes in",
+)
 def test_without_store_server_and_controller_nobody_comes_in_who_has_no_key(tmp_path: Path, door: Door) -> None:
     with standing(tmp_path, door.url) as place:
         place.file.write_text(place.text().replace("[server]", '[server]\nclients_env = "APP_KEYS"'))

@@ -127,6 +127,10 @@ def test_the_anthropic_client_is_moved_by_one_variable(
 # ── the gateway down ──
 
 
+@pytest.mark.fault(
+    "a gateway is killed: and none is left",
+    "an app with the client's fallback goes on with the provider and the pinned version",
+)
 def test_an_openai_app_whose_gateway_is_killed_goes_on_with_the_provider_and_the_pin(
     installed: tuple[Installation, Mock], gateway: Process
 ) -> None:

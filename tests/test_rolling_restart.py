@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,7 +88,10 @@ class App(threading.Thread):
                 return connection
 
 
-def test_no_request_is_dropped_over_a_rolling_restart_of_all_gateways_under_load(tmp_path: Path, door: Door) -> None:
+@pytest.mark.fault("all gateways are restarted under load", "no request is dropped")
+def test_no_request_is_dropped_over_a_rolling_restart_of_all_gateways_under_load(
+    tmp_path: Path, door: Door, seen: Callable[[str], None]
+) -> None:
     with standing(tmp_path, door.url) as place:
         in_canary(place)
         gateways = {name: place.gateway(name) for name in ("one", "two")}
@@ -120,6 +123,7 @@ def test_no_request_is_dropped_over_a_rolling_restart_of_all_gateways_under_load
         assert [dropped for app in apps for dropped in app.dropped] == []
         assert sum((app.statuses for app in apps), Counter[int]()).keys() == {200}
         assert sum(app.told for app in apps) >= len(apps), "each was told at least once to go elsewhere"
+        seen(f"{sum(app.statuses.total() for app in apps)} requests over two restarts, none dropped")
 
 
 # ── one by one ──────────────────────────────────────────────────────────────────────────────────────────────────────

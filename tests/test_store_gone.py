@@ -109,6 +109,7 @@ def test_without_pin_file_and_store_the_file_is_asked_for_first(desk: Desk) -> N
         assert "store" not in err
 
 
+@pytest.mark.fault("the store's files are gone: a server starts", "it serves what it knew, and makes no new, empty store in its place")
 def test_a_server_whose_store_is_gone_serves_what_it_knows_and_makes_no_other(tmp_path: Path) -> None:
     with running() as provider, standing(tmp_path, provider.url) as place:
         server = place.serve()
