@@ -181,7 +181,9 @@ def of_the_labels(site: Site, written: Written) -> Iterator[str]:
     for row in stored:
         cell = row["rollout"], row["period"], row["arm"]
         there[cell] += int(row["n"])
-        bad[cell] += int(row["n"]) if row["bucket"] == 1 else 0
+        # 1 said that it failed; of 3 nothing was said by its maturity, which counts as a failure too: a leg that was still under way then,
+        # at a gateway that was killed later.
+        bad[cell] += int(row["n"]) if row["bucket"] in (1, 3) else 0
     for cell in there.keys() | bets.keys():
         if there[cell] != bets[cell]:
             yield f"{bets[cell]} units of {cell} were met, and {there[cell]} bet"
