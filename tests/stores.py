@@ -83,7 +83,11 @@ class Postgres:
 
 
 def _tools() -> Path | None:
+    """Where the server's binaries are: the system's, else those of the wheel that carries them, `pgserver`, where it is installed."""
     found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *(Path(p) for p in [shutil.which("initdb")] if p)]
+    wheel = importlib.util.find_spec("pgserver")
+    if not found and wheel is not None and wheel.origin is not None:
+        found = [Path(wheel.origin).with_name("pginstall") / "bin" / "initdb"]
     return found[0].resolve().parent if found else None
 
 
@@ -100,7 +104,7 @@ def server_of_postgres(*, connections: int = 50, durable: bool = False) -> Itera
     """A server of one's own for the length of the block; `durable` makes it wait for the disk, as one in production does."""
     tools, owner = _tools(), _owner()
     if tools is None:
-        cannot_have("PostgreSQL: no server binaries on this machine (initdb); install the package `postgresql`")
+        cannot_have("PostgreSQL: no server binaries on this machine (initdb); install the package `postgresql`, or `pip install pgserver`")
     if importlib.util.find_spec("psycopg") is None:
         cannot_have("PostgreSQL: no driver; install `detent[postgres]`")
     if owner is None:
