@@ -45,6 +45,7 @@ from processes import Installation
 GATEWAYS, ROUNDS, RATE = 20, 50, 60.0
 BAR_MS = 200.0
 CANARY_S = 0.5
+SETTLES_S = 15.0  # beside each gateway on PostgreSQL begins a reader of its spools: start-up is not what is measured
 """For how long traffic is split in each round before it is rolled back."""
 
 PATIENCE_S = 120.0
@@ -264,6 +265,7 @@ def measure(name: str, url: str, *, rounds: int, count: int, rate: float) -> Tim
         say(f"{name}: starting {count} gateways")
         urls = stack.enter_context(gateways(home, url, count))
         until(all_serve(store, count), "every gateway up")
+        time.sleep(SETTLES_S)
         callers = Callers(urls, rate)
         with callers.calling():
             for n in range(rounds):
